@@ -1,0 +1,1 @@
+//! Owns how a token becomes a grant.

@@ -1,0 +1,1 @@
+//! Owns the engine room: tasks live here.

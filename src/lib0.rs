@@ -1,0 +1,1 @@
+//! Owns the primitives of the lib0 encoding: var-ints and var-buffers, bounded.

@@ -1,0 +1,1 @@
+//! Owns every bound of the program, each with its reason.

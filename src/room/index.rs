@@ -1,0 +1,1 @@
+//! Owns what the ids of a document stand for: clocks, places, types.

@@ -1,0 +1,1 @@
+//! Owns the strict validator that every update passes before the CRDT sees it.

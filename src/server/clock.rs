@@ -1,0 +1,1 @@
+//! Owns the only clock and dice.

@@ -1,0 +1,1 @@
+//! Owns the settings: flags, environment, file.

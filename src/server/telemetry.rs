@@ -1,0 +1,1 @@
+//! Owns every metric name, with its unit.

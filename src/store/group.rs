@@ -1,0 +1,1 @@
+//! Owns group commit: the appends of many rooms in one transaction.

@@ -1,0 +1,1 @@
+//! Owns the reference store: the contract as ordered maps.

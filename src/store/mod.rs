@@ -1,0 +1,176 @@
+//! Owns the contract of keeping: what a store promises about rooms, their log and their snapshots.
+//!
+//! # The contract
+//!
+//! A store keeps, for each room, an **epoch**, a **head** (the last version), the **oldest** version that is still in
+//! the log, the log itself (one [`Row`] per version) and snapshots of the document's state at some versions. Every
+//! implementation keeps these promises, and one suite of tests holds all of them to it:
+//!
+//! - **A room comes into being with its first append.** Loading, reading and listing never make one.
+//! - **An append is atomic and durable.** When [`Store::append`] returns [`Appended::Kept`] for a room, all of its rows
+//!   survive a crash and a power cut; otherwise none of them is there. Rooms of one call are independent of one
+//!   another: one room's `Moved` leaves the others kept.
+//! - **Versions are dense.** An append names the head it expects and its rows are numbered `expected + 1 ..`. When the
+//!   room's head or epoch is another, nothing is written for it and the answer is [`Appended::Moved`].
+//! - **An append happens once.** A retry under the same [`AppendId`] after an unclear answer finds the rows that the
+//!   first try wrote and is answered [`Appended::Kept`] without writing again, even when others appended since.
+//! - **A failure says nothing about the outcome.** After `Err` the caller does not know whether the rows are kept, and
+//!   tries again under the same id.
+//! - **Reads see what was kept**, in version order and without gaps, from the version asked for.
+//! - **Snapshots never run ahead.** A snapshot is saved for a version at most the head; an older one than the newest
+//!   kept is ignored. Saving the same twice changes nothing.
+//! - **Pruning keeps recovery exact.** Only rows that a snapshot covers are dropped, oldest first, and `oldest` moves in
+//!   the same transaction, so that `oldest ..= head` are always all there.
+//! - **Deleting ends an epoch.** The room, its log and its snapshots are gone, the state vector of what it held is kept
+//!   (merged by the caller with earlier ones), and the next first append makes a room with another epoch.
+
+pub mod group;
+pub mod memory;
+pub mod postgres;
+pub mod sqlite;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::ids::{AppendId, Epoch, RoomId, UnixMillis, Version};
+
+/// One entry of the log as a store sees it: numbers, and three columns that it carries unread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The entry's version.
+    pub version: Version,
+    /// When the entry was made.
+    pub at: UnixMillis,
+    /// JSON: who is behind it, `[{"userId", "clientId"}]`.
+    pub actors: String,
+    /// JSON: the ids of its operations, `[]` for Yjs edits.
+    pub ops: String,
+    /// The Yjs updates it consists of, in the stored form of `docs/PROTOCOLS.md`.
+    pub update: Bytes,
+    /// JSON: its change events.
+    pub events: String,
+}
+
+/// The state of a room's document after `version`, as one Yjs update (v1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The version that the state includes.
+    pub version: Version,
+    /// The state.
+    pub state: Bytes,
+}
+
+/// What a store knows of a room that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The room's history.
+    pub epoch: Epoch,
+    /// The last version.
+    pub version: Version,
+    /// The oldest version still in the log; `version + 1` when the log is empty.
+    pub oldest: Version,
+    /// When the room was first written.
+    pub created_at: UnixMillis,
+    /// When it was last written.
+    pub updated_at: UnixMillis,
+}
+
+/// What opening a room needs, but for the log after the snapshot, which is read in pages.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Loaded {
+    /// Nothing, when the room was never written or was deleted.
+    pub head: Option<Head>,
+    /// The newest snapshot, if there is one.
+    pub snapshot: Option<Snapshot>,
+    /// The state vector (Yjs v1) of what the room held in epochs that were deleted; empty if none was.
+    pub former: Bytes,
+}
+
+/// New rows for one room.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The room.
+    pub room: RoomId,
+    /// The epoch that the rows belong to; a first append (`expected` zero) makes the room with it.
+    pub epoch: Epoch,
+    /// Marks this append over all its tries.
+    pub id: AppendId,
+    /// The head that the room has if nobody else wrote: the rows are `expected + 1 ..`, dense.
+    pub expected: Version,
+    /// At least one row.
+    pub rows: Vec<Row>,
+}
+
+/// What became of one room's append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// The rows are durable.
+    Kept,
+    /// Nothing was written: the room stands elsewhere. `None` when it does not exist (any more).
+    Moved(Option<(Epoch, Version)>),
+}
+
+/// How much one read may return. At least one row is returned, however large.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// At most so many rows.
+    pub rows: usize,
+    /// No further row once their updates and events have so many bytes.
+    pub bytes: usize,
+}
+
+/// One line of the list of rooms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The room.
+    pub room: RoomId,
+    /// Where it stands.
+    pub head: Head,
+}
+
+/// The world broke. Says nothing about whether a write took place.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The database is away or overloaded: the same call may succeed later.
+    #[error("reach the database: {0}")]
+    Unavailable(String),
+    /// The database refuses this very data: the same call fails again.
+    #[error("store this: {0}")]
+    Refused(String),
+    /// What the database holds breaks the contract.
+    #[error("make sense of what is stored: {0}")]
+    Corrupt(String),
+}
+
+/// Keeps rooms. See the module for what every implementation promises.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Brings the tables up to date. Safe to call from several processes at once, and again.
+    async fn migrate(&self) -> Result<(), Failure>;
+
+    /// Answers when the database can be read from and written to.
+    async fn ping(&self) -> Result<(), Failure>;
+
+    /// What opening the room needs.
+    async fn load(&self, room: &RoomId) -> Result<Loaded, Failure>;
+
+    /// Keeps the rows of many rooms in one transaction; answers in their order. A room occurs at most once.
+    async fn append(&self, appends: &[Append]) -> Result<Vec<Appended>, Failure>;
+
+    /// The rows after a version, in order. Empty when there are none, when the room has another epoch, and when the row
+    /// right after `after` was pruned.
+    async fn read(&self, room: &RoomId, epoch: Epoch, after: Version, page: Page) -> Result<Vec<Row>, Failure>;
+
+    /// Keeps a snapshot; ignored when the epoch is not the room's, and when a newer one is kept.
+    async fn save_snapshot(&self, room: &RoomId, epoch: Epoch, snapshot: &Snapshot) -> Result<(), Failure>;
+
+    /// Drops rows that are covered by the newest snapshot and were made before `before`, and snapshots older than the
+    /// newest. Returns the oldest version that is left, `None` when the room has another epoch.
+    async fn prune(&self, room: &RoomId, epoch: Epoch, before: UnixMillis) -> Result<Option<Version>, Failure>;
+
+    /// Rooms whose name begins with `prefix`, by name in byte order, after a name.
+    async fn list(&self, prefix: &str, after: Option<&RoomId>, limit: usize) -> Result<Vec<Listed>, Failure>;
+
+    /// Ends a room's epoch and keeps `former`. Returns whether the room was there in that epoch.
+    async fn delete(&self, room: &RoomId, epoch: Epoch, former: &Bytes) -> Result<bool, Failure>;
+}

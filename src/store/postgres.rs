@@ -1,0 +1,1 @@
+//! Owns the store on PostgreSQL.

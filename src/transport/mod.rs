@@ -1,0 +1,1 @@
+//! Owns the router: every URL on one screen.

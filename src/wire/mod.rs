@@ -1,0 +1,1 @@
+//! Owns the dialects: frames to requests, events to frames. Pure.
