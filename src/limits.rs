@@ -1,1 +1,152 @@
-//! Owns every bound of the program, each with its reason.
+//! Owns every bound of the program, each with its reason. What happens at a bound is a rule in the spec.
+
+/// The longest token. Proxies cut headers at 8 KiB, so nothing longer arrives everywhere.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// The most patterns in one claim: each room asked for is compared with every prefix.
+pub const TOKEN_PATTERNS_MAX: usize = 1_000;
+
+/// The longest user id: it is in every change event and in keys of the database's indexes.
+pub const USER_ID_BYTES_MAX: usize = 255;
+
+/// The shortest secret for HS256: as long as its hash (RFC 7518, 3.2), or it can be guessed.
+pub const JWT_SECRET_BYTES_MIN: usize = 32;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// The bounds that settings or tests may move. [`Limits::default`] is what the server runs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    // What one message may be.
+    /// A frame is in memory whole before it can be judged; a pasted picture still fits.
+    pub frame_bytes_max: usize,
+    /// An update is one frame's content, so it may be as large.
+    pub update_bytes_max: usize,
+    /// A state vector has one line per writer; 1 MiB is over 100,000 of them.
+    pub state_vector_bytes_max: usize,
+    /// One client's awareness goes to every peer at every move.
+    pub awareness_bytes_max: usize,
+    /// The same for a JSON presence state: a cursor and a selection, not a document.
+    pub presence_state_bytes_max: usize,
+
+    // Who is here.
+    /// A session speaks for itself and for the few devices a provider shares it with.
+    pub presence_per_session_max: usize,
+    /// Every joiner is sent all of it.
+    pub presence_per_room_max: usize,
+    /// 30 times a second is as often as a cursor can be seen to move.
+    pub presence_tick_ms: u64,
+    /// A reload or a change of network takes less, and peers should not see it as leaving.
+    pub presence_grace_ms: u64,
+
+    // What a room holds in memory.
+    /// Inputs that wait for the room's task: enough for a burst, and a bound for each sender.
+    pub mailbox_len: usize,
+    /// Recent live frames, per generation: a reader that is further behind gets one diff.
+    pub ring_bytes_max: usize,
+    /// Recent entries in memory: a reconnect after a short absence does not ask the database.
+    pub recent_bytes_max: usize,
+    /// The same by number, since small entries cost more than their bytes.
+    pub recent_entries_max: usize,
+    /// A batch is closed here, so that one row stays cheap to read; a larger update goes alone.
+    pub entry_bytes_max: usize,
+    /// What may wait per room while the database is away; after it, writes are refused.
+    pub backlog_bytes_max: usize,
+
+    // How many.
+    /// Rooms in memory; each costs tens of kilobytes and a task.
+    pub rooms_max: usize,
+    /// Rooms that one user may have open: a stolen token shall not load the whole database.
+    pub rooms_per_user_max: usize,
+    /// Connections; each costs a file descriptor and some kilobytes.
+    pub connections_max: usize,
+    /// Sessions of one room: a delta is written once for each of them.
+    pub sessions_per_room_max: usize,
+    /// Bad tokens of one address in a minute, before it is answered with "too fast".
+    pub auth_failures_per_minute_max: u32,
+    /// Ordinary requests of one user within [`Self::requests_window_ms`].
+    pub requests_max: u32,
+    /// The window for [`Self::requests_max`]; streams and waiting requests do not count.
+    pub requests_window_ms: u64,
+
+    // How long.
+    /// From the upgrade until a good token and the first room are there.
+    pub handshake_ms_max: u64,
+    /// Some data frame at least this often: Yjs clients give a silent socket up after 30 seconds.
+    pub heartbeat_ms: u64,
+    /// Without any frame or pong for this long a peer is gone: four heartbeats.
+    pub idle_ms_max: u64,
+    /// A socket that takes nothing for this long is not slow but stuck.
+    pub write_stall_ms_max: u64,
+    /// A room without connections stays in memory this long: a reload finds it there.
+    pub room_idle_ms: u64,
+    /// The first pause after a failed append; it doubles.
+    pub retry_ms_min: u64,
+    /// The longest pause: how long after the database is back a room may notice.
+    pub retry_ms_max: u64,
+    /// The window over which a stopping server sends its connections away.
+    pub drain_ms: u64,
+    /// The longest that `changes?wait=` holds a request; proxies cut at about a minute.
+    pub long_poll_ms_max: u64,
+
+    // What is kept.
+    /// Entries after which a snapshot is due: what a cold load has to replay at most.
+    pub snapshot_every_entries: u64,
+    /// The same by bytes, for rooms with large entries.
+    pub snapshot_every_bytes: u64,
+    /// Log rows that a snapshot covers are kept this long, for replay and history.
+    pub log_retention_ms: u64,
+
+    // What one answer holds.
+    /// A large first sync travels in updates of about this size, so that no frame blocks a socket.
+    pub sync_chunk_bytes: usize,
+    /// Change events in one page when the client does not say.
+    pub changes_page_events: usize,
+    /// The most it may ask for: a page is built in memory.
+    pub changes_page_events_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes_max: 16 * MIB,
+            update_bytes_max: 16 * MIB,
+            state_vector_bytes_max: MIB,
+            awareness_bytes_max: 64 * KIB,
+            presence_state_bytes_max: 16 * KIB,
+            presence_per_session_max: 16,
+            presence_per_room_max: 10_000,
+            presence_tick_ms: 33,
+            presence_grace_ms: 5_000,
+            mailbox_len: 1_024,
+            ring_bytes_max: 512 * KIB,
+            recent_bytes_max: MIB,
+            recent_entries_max: 4_096,
+            entry_bytes_max: MIB,
+            backlog_bytes_max: 8 * MIB,
+            rooms_max: 100_000,
+            rooms_per_user_max: 1_000,
+            connections_max: 100_000,
+            sessions_per_room_max: 20_000,
+            auth_failures_per_minute_max: 60,
+            requests_max: 1_000,
+            requests_window_ms: 15 * 60 * 1_000,
+            handshake_ms_max: 10_000,
+            heartbeat_ms: 15_000,
+            idle_ms_max: 60_000,
+            write_stall_ms_max: 30_000,
+            room_idle_ms: 30_000,
+            retry_ms_min: 100,
+            retry_ms_max: 5_000,
+            drain_ms: 20_000,
+            long_poll_ms_max: 60_000,
+            snapshot_every_entries: 1_000,
+            snapshot_every_bytes: 4 * MIB as u64,
+            log_retention_ms: 30 * 24 * 60 * 60 * 1_000,
+            sync_chunk_bytes: 256 * KIB,
+            changes_page_events: 1_000,
+            changes_page_events_max: 10_000,
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! Owns how a token becomes a grant.
