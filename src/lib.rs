@@ -8,7 +8,7 @@
 //!
 //! # Reading order
 //!
-//! [`ids`] and [`limits`], [`room`] (the core: told, and answers), [`wire`] (frames), [`store`] (keeping), [`hub`] (where
+//! [`ids`], [`limits`] and [`metric`], [`room`] (the core: told, and answers), [`wire`] (frames), [`store`] (keeping), [`hub`] (where
 //! tasks live), [`transport`] (carriers), [`server`] (composition).
 
 pub mod auth;
@@ -16,6 +16,7 @@ pub mod hub;
 pub mod ids;
 pub mod lib0;
 pub mod limits;
+pub mod metric;
 pub mod room;
 pub mod server;
 pub mod store;

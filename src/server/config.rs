@@ -1,1 +1,0 @@
-//! Owns the settings: flags, environment, file.

@@ -1,0 +1,204 @@
+//! Owns the flags and commands as they are typed, with their help. What they mean is decided in `mod.rs`.
+
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand};
+
+use super::LogFormat;
+use super::values::{Bytes, Span, bytes, pattern, room, span, user};
+use crate::ids::RoomId;
+use crate::room::Access;
+
+/// A self-hosted server for shared live state.
+#[derive(Debug, Parser)]
+#[command(name = "roundtable", version, propagate_version = true)]
+#[command(
+    after_help = "Without a command, `serve` is meant. Flags win, then the environment, then \
+    the file. `roundtable serve --help` lists every setting."
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Typed,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Typed {
+    /// Run the server (also with no command).
+    Serve {
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Make a token for development, signed with --jwt-secret.
+    Token {
+        #[command(flatten)]
+        token: TokenFlags,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Bring the database's tables up to date, and end.
+    Migrate {
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Rebuild rooms from snapshot and log and compare with the tables; exit 1 on any difference.
+    Check {
+        /// One room; without it, every room.
+        #[arg(value_parser = room)]
+        room: Option<RoomId>,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Write a room's document as a Yjs state update.
+    Export {
+        /// The room.
+        #[arg(value_parser = room)]
+        room: RoomId,
+        /// The file to write; without it, standard output.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Merge a Yjs state update into a room.
+    Import {
+        /// The room.
+        #[arg(value_parser = room)]
+        room: RoomId,
+        /// The file to read; without it, standard input.
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        flags: Flags,
+    },
+}
+
+/// What a token shall say.
+#[derive(Debug, Args)]
+pub(super) struct TokenFlags {
+    /// The user's id.
+    #[arg(long, value_name = "USER", value_parser = user)]
+    pub(super) sub: String,
+    /// The name that others see.
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// What it grants, e.g. project:42=write or 'table:*=read'; may be repeated.
+    #[arg(long = "room", value_name = "PATTERN=read|write", value_parser = pattern)]
+    pub(super) rooms: Vec<(String, Access)>,
+    /// Grants everything in every room.
+    #[arg(long)]
+    pub(super) admin: bool,
+    /// How long it holds: 1h, 15m, or seconds.
+    #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = span)]
+    pub(super) expires: Span,
+}
+
+const ACCESS: &str = "Access";
+const KEEPING: &str = "Keeping";
+const LIMITS: &str = "Limits";
+const RUNNING: &str = "Running";
+
+/// The settings: each is also an environment variable and a key of the file, by the same name.
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    /// Read settings from this file; without it, from roundtable.toml if there is one.
+    #[arg(long, value_name = "PATH", help_heading = RUNNING)]
+    pub(super) config: Option<PathBuf>,
+
+    /// Address and port to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", help_heading = RUNNING)]
+    pub(super) listen: String,
+
+    /// How log lines are written: text for people, json for machines.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, help_heading = RUNNING)]
+    pub(super) log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug or trace, or by module (roundtable::hub=debug).
+    #[arg(long, value_name = "FILTER", default_value = "info", help_heading = RUNNING)]
+    pub(super) log: String,
+
+    /// Seconds over which a stopping server sends its connections away.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, help_heading = RUNNING)]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=3_600))]
+    pub(super) drain_seconds: u64,
+
+    /// Where rooms are kept: sqlite://PATH or postgres://USER:PASSWORD@HOST/NAME.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "sqlite://roundtable-data/roundtable.db"
+    )]
+    #[arg(help_heading = KEEPING)]
+    pub(super) database_url: String,
+
+    /// Redis, for several nodes. Not supported in this version yet.
+    #[arg(long, value_name = "URL", help_heading = KEEPING)]
+    pub(super) redis_url: Option<String>,
+
+    /// How long entries that a snapshot covers are kept, for replay and history: 30d, 12h, seconds.
+    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = span)]
+    #[arg(help_heading = KEEPING)]
+    pub(super) log_retention: Span,
+
+    /// Entries after which a room's snapshot is renewed.
+    #[arg(long, value_name = "ENTRIES", default_value_t = 1_000, help_heading = KEEPING)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) snapshot_every: u64,
+
+    /// Seconds that a room without connections stays in memory.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, help_heading = KEEPING)]
+    #[arg(value_parser = clap::value_parser!(u64).range(..=86_400))]
+    pub(super) idle_seconds: u64,
+
+    /// Check tokens with this secret, at least 32 bytes (HS256).
+    #[arg(long, value_name = "SECRET", help_heading = ACCESS)]
+    pub(super) jwt_secret: Option<String>,
+
+    /// Check tokens with this public key, a PEM file (RS256, ES256 or EdDSA, by its type).
+    #[arg(long, value_name = "PATH", help_heading = ACCESS)]
+    pub(super) jwt_public_key: Option<PathBuf>,
+
+    /// Check tokens with this JWK set, a file or an https URL.
+    #[arg(long, value_name = "PATH|URL", help_heading = ACCESS)]
+    pub(super) jwks: Option<String>,
+
+    /// For development: lets anybody in as a guest who writes everywhere, and prints an admin token.
+    #[arg(long, num_args = 0..=1, require_equals = true, value_name = "BOOL", help_heading = ACCESS)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
+    #[arg(value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    pub(super) dev: bool,
+
+    /// Pages that may connect besides the server's own, e.g. https://a.example,https://b.example,
+    /// or * for any. With --dev and no list, any.
+    #[arg(long, value_name = "LIST", help_heading = ACCESS)]
+    pub(super) allowed_origins: Option<String>,
+
+    /// The largest message of a client, e.g. 16MiB.
+    #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = bytes)]
+    #[arg(help_heading = LIMITS)]
+    pub(super) max_frame_bytes: Bytes,
+
+    /// Connections at a time.
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000, help_heading = LIMITS)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_connections: u32,
+
+    /// Rooms in memory at a time.
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000, help_heading = LIMITS)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_rooms: u32,
+
+    /// Rooms that one user may have open at a time.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000, help_heading = LIMITS)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_rooms_per_user: u32,
+
+    /// What may wait per room while the database is away, before writes are refused.
+    #[arg(long, value_name = "BYTES", default_value = "8MiB", value_parser = bytes)]
+    #[arg(help_heading = LIMITS)]
+    pub(super) max_backlog_bytes: Bytes,
+}
