@@ -159,17 +159,38 @@ pub trait Store: Send + Sync + 'static {
 
     /// The rows after a version, in order. Empty when there are none, when the room has another epoch, and when the row
     /// right after `after` was pruned.
-    async fn read(&self, room: &RoomId, epoch: Epoch, after: Version, page: Page) -> Result<Vec<Row>, Failure>;
+    async fn read(
+        &self,
+        room: &RoomId,
+        epoch: Epoch,
+        after: Version,
+        page: Page,
+    ) -> Result<Vec<Row>, Failure>;
 
     /// Keeps a snapshot; ignored when the epoch is not the room's, and when a newer one is kept.
-    async fn save_snapshot(&self, room: &RoomId, epoch: Epoch, snapshot: &Snapshot) -> Result<(), Failure>;
+    async fn save_snapshot(
+        &self,
+        room: &RoomId,
+        epoch: Epoch,
+        snapshot: &Snapshot,
+    ) -> Result<(), Failure>;
 
     /// Drops rows that are covered by the newest snapshot and were made before `before`, and snapshots older than the
     /// newest. Returns the oldest version that is left, `None` when the room has another epoch.
-    async fn prune(&self, room: &RoomId, epoch: Epoch, before: UnixMillis) -> Result<Option<Version>, Failure>;
+    async fn prune(
+        &self,
+        room: &RoomId,
+        epoch: Epoch,
+        before: UnixMillis,
+    ) -> Result<Option<Version>, Failure>;
 
     /// Rooms whose name begins with `prefix`, by name in byte order, after a name.
-    async fn list(&self, prefix: &str, after: Option<&RoomId>, limit: usize) -> Result<Vec<Listed>, Failure>;
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, Failure>;
 
     /// Ends a room's epoch and keeps `former`. Returns whether the room was there in that epoch.
     async fn delete(&self, room: &RoomId, epoch: Epoch, former: &Bytes) -> Result<bool, Failure>;

@@ -1,0 +1,544 @@
+//! Owns the judgement of an update against a document: every reference known, every place sound.
+//! Stages what the update adds; writes nothing.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+
+use crate::room::index::{
+    Addition, ClockRange, Holds, Index, Kind, Level, Node, Place, Root, Run, SEQUENCE, Shape,
+    Target, run_at,
+};
+use crate::room::update::parse::{Block, Content, Id, Parent, Parsed};
+use crate::room::update::walk::Walk;
+use crate::room::update::{Author, Rejected, TYPE_DEPTH_MAX, Touch};
+
+/// What an update adds to an index.
+#[derive(Debug, Default)]
+pub(in crate::room) struct Staged {
+    pub(in crate::room) generation: u64,
+    pub(in crate::room) additions: SmallVec<[Addition; 1]>,
+    pub(in crate::room) deletes: SmallVec<[ClockRange; 1]>,
+    pub(in crate::room) nodes: Vec<Node>,
+    pub(in crate::room) keys: Vec<Arc<str>>,
+    pub(in crate::room) roots: Vec<Root>,
+    /// Shapes of roots that are not new.
+    pub(in crate::room) shapes: FxHashMap<u32, Shape>,
+}
+
+/// Judges one update.
+pub(super) struct Resolver<'i, 'p, 'a> {
+    index: &'i Index,
+    parsed: &'p Parsed<'a>,
+    progress: SmallVec<[Progress; 1]>,
+    staged: Staged,
+    key_numbers: HashMap<&'a str, u32>,
+    root_numbers: HashMap<&'a str, u32>,
+    /// Roots to whose sequence the update adds; made when first asked for.
+    sequences: Option<HashSet<&'a str>>,
+    targets: Targets,
+}
+
+/// How far a section has come.
+struct Progress {
+    /// Up to where the index knows the client.
+    known: u32,
+    /// Up to where blocks are known or staged.
+    end: u32,
+    runs: SmallVec<[Run; 1]>,
+}
+
+/// What a reference leads to.
+#[derive(Clone, Copy)]
+struct Spot {
+    place: Place,
+    holds: Holds,
+}
+
+impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
+    pub(super) fn new(
+        index: &'i Index,
+        parsed: &'p Parsed<'a>,
+        author: Author,
+    ) -> Result<Self, Rejected> {
+        let mut progress = SmallVec::new();
+        for section in &parsed.sections {
+            let known = index.clock(section.client);
+            if section.start > known {
+                return Err(missing(index, section.client, known));
+            }
+            if section.end > known {
+                if known < index.former.clock(section.client) {
+                    return Err(Rejected::Former);
+                }
+                if author == Author::Client && index.reserved == Some(section.client) {
+                    return Err(Rejected::Forged);
+                }
+            }
+            progress.push(Progress {
+                known,
+                end: known,
+                runs: SmallVec::new(),
+            });
+        }
+        Ok(Self {
+            index,
+            parsed,
+            progress,
+            staged: Staged {
+                generation: index.generation,
+                ..Staged::default()
+            },
+            key_numbers: HashMap::new(),
+            root_numbers: HashMap::new(),
+            sequences: None,
+            targets: Targets::new(author),
+        })
+    }
+
+    /// Goes through all blocks and delete ranges.
+    pub(super) fn run(mut self) -> Result<(Staged, SmallVec<[Touch; 1]>), Rejected> {
+        let mut walk = Walk::new(self.parsed);
+        while let Some((section, block)) = walk.next()? {
+            if block.end() > self.progress[section].known {
+                self.block(section, block)?;
+            }
+        }
+        for range in &self.parsed.deletes {
+            self.delete(*range)?;
+        }
+        let progress = std::mem::take(&mut self.progress);
+        for (section, progress) in self.parsed.sections.iter().zip(progress) {
+            if progress.end > progress.known {
+                let (client, end, runs) = (section.client, progress.end, progress.runs);
+                self.staged.additions.push(Addition { client, end, runs });
+            }
+        }
+        let targets = std::mem::take(&mut self.targets.list);
+        let touched = targets
+            .into_iter()
+            .map(|target| self.touch(target))
+            .collect();
+        Ok((self.staged, touched))
+    }
+
+    /// Stages a block that is not wholly known.
+    fn block(&mut self, section: usize, block: &Block<'a>) -> Result<(), Rejected> {
+        let place = self.place(block)?;
+        let Progress { known, .. } = self.progress[section];
+        if block.clock < known && block.content != Content::Gone {
+            // The CRDT ties the new part of the block to the known part before it.
+            let client = self.parsed.sections[section].client;
+            if self
+                .locate(Id {
+                    client,
+                    clock: known - 1,
+                })?
+                .place
+                != place
+            {
+                return Err(Rejected::Malformed("block in two places"));
+            }
+        }
+        let mut holds = Holds::Value;
+        if !place.is_gone() {
+            self.permit(place, block.content)?;
+            holds = self.holds(place, block.content)?;
+            self.target(place);
+        }
+        let run = Run::new(block.clock.max(known), place, holds);
+        let progress = &mut self.progress[section];
+        progress.end = block.end();
+        if !progress
+            .runs
+            .last()
+            .is_some_and(|last| last.goes_on_in(&run))
+        {
+            progress.runs.push(run);
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, block: &Block<'a>) -> Result<Place, Rejected> {
+        if block.content == Content::Gone {
+            return Ok(Place::GONE);
+        }
+        let left = block.origin.map(|id| self.locate(id)).transpose()?;
+        let right = block.right_origin.map(|id| self.locate(id)).transpose()?;
+        match (left, right) {
+            (Some(left), Some(right)) if left.place != right.place => {
+                Err(Rejected::Malformed("origins in two places"))
+            }
+            (Some(origin), _) | (None, Some(origin)) => Ok(origin.place),
+            (None, None) => self.place_in_parent(block),
+        }
+    }
+
+    fn place_in_parent(&mut self, block: &Block<'a>) -> Result<Place, Rejected> {
+        let parent = match block.parent {
+            Parent::Root(name) => self.root(name),
+            Parent::Type(id) => {
+                let spot = self.locate(id)?;
+                match spot.holds {
+                    _ if spot.place.is_gone() => return Ok(Place::GONE),
+                    Holds::Blank => return Ok(Place::GONE),
+                    Holds::Value => return Err(Rejected::Malformed("parent is not a type")),
+                    Holds::Node(node) => node,
+                }
+            }
+            Parent::Inherited => return Err(Rejected::Malformed("block without a parent")),
+        };
+        let key = block.key.map_or(SEQUENCE, |key| self.key(key));
+        Ok(Place { parent, key })
+    }
+
+    fn locate(&self, id: Id) -> Result<Spot, Rejected> {
+        let spot = |run: &Run| Spot {
+            place: run.place(),
+            holds: run.holds(),
+        };
+        if let Some(history) = self.index.histories.get(&id.client)
+            && id.clock < history.clock
+        {
+            return Ok(spot(run_at(&history.runs, id.clock)));
+        }
+        let Some(section) = self.parsed.section_of(id.client) else {
+            return Err(missing(self.index, id.client, id.clock));
+        };
+        let progress = &self.progress[section];
+        if id.clock < progress.end {
+            Ok(spot(run_at(&progress.runs, id.clock)))
+        } else if id.clock < self.parsed.sections[section].end {
+            Err(Rejected::Malformed("block that needs a later one"))
+        } else {
+            Err(missing(self.index, id.client, id.clock))
+        }
+    }
+
+    /// What an item in `place` is a parent of; stages a type.
+    fn holds(&mut self, place: Place, content: Content) -> Result<Holds, Rejected> {
+        let kind = match content {
+            Content::Deleted => return Ok(Holds::Blank),
+            Content::Type(kind) => kind,
+            Content::Gone
+            | Content::Binary
+            | Content::String
+            | Content::Embed
+            | Content::Format
+            | Content::Any => return Ok(Holds::Value),
+        };
+        let parent = self.node(place.parent);
+        if usize::from(parent.depth) == TYPE_DEPTH_MAX {
+            return Err(Rejected::TooDeep("type"));
+        }
+        let child = parent.child(kind, place.key, self.shape(parent.target.root));
+        let number = self.index.nodes.len() + self.staged.nodes.len();
+        self.staged.nodes.push(child);
+        Ok(Holds::Node(number as u32))
+    }
+
+    /// Checks that the parent takes such content there; a root learns what it is.
+    fn permit(&mut self, place: Place, content: Content) -> Result<(), Rejected> {
+        let parent = self.node(place.parent);
+        if place.key == SEQUENCE {
+            return match parent.kind {
+                Kind::Root => self.permit_in_root(parent.target.root, content),
+                kind if takes(kind, content) => Ok(()),
+                _ => Err(Rejected::Malformed("content that its parent does not take")),
+            };
+        }
+        match content {
+            Content::Deleted | Content::Binary | Content::Any | Content::Type(_) => {}
+            Content::Gone | Content::String | Content::Embed | Content::Format => {
+                return Err(Rejected::Malformed("text under a key"));
+            }
+        }
+        match parent.kind {
+            Kind::Map | Kind::Text | Kind::XmlElement | Kind::XmlText => Ok(()),
+            Kind::Array | Kind::XmlFragment => Err(Rejected::Malformed("key in a sequence")),
+            Kind::Root => self.permit_key_in_root(parent.target.root),
+        }
+    }
+
+    fn permit_key_in_root(&mut self, root: u32) -> Result<(), Rejected> {
+        match self.shape(root) {
+            Shape::Array => Err(Rejected::Malformed("key in a sequence")),
+            Shape::Blank | Shape::Map | Shape::Text | Shape::Xml => Ok(()),
+            Shape::Unknown => {
+                // Attributes of a text may come before its characters: then the root is no map.
+                let has_sequence = self.has_sequence(root);
+                self.set_shape(
+                    root,
+                    if has_sequence {
+                        Shape::Blank
+                    } else {
+                        Shape::Map
+                    },
+                );
+                Ok(())
+            }
+        }
+    }
+
+    fn permit_in_root(&mut self, root: u32, content: Content) -> Result<(), Rejected> {
+        let before = self.shape(root);
+        let after = match (before, content) {
+            (Shape::Map, _) => return Err(Rejected::Malformed("sequence in a map")),
+            (Shape::Unknown, Content::Deleted) => Shape::Blank,
+            (shape, Content::Deleted | Content::Gone) => shape,
+            (
+                Shape::Unknown | Shape::Blank | Shape::Text,
+                Content::String | Content::Embed | Content::Format,
+            ) => Shape::Text,
+            (Shape::Text, Content::Type(_)) => Shape::Text,
+            (Shape::Unknown | Shape::Blank | Shape::Xml, Content::Type(kind)) if kind.is_xml() => {
+                Shape::Xml
+            }
+            (
+                Shape::Unknown | Shape::Blank | Shape::Array | Shape::Xml,
+                Content::Any | Content::Binary | Content::Type(_),
+            ) => Shape::Array,
+            (Shape::Array | Shape::Xml, Content::String | Content::Embed | Content::Format) => {
+                return Err(Rejected::Malformed("text in an array"));
+            }
+            (Shape::Text, Content::Any | Content::Binary) => {
+                return Err(Rejected::Malformed("array content in a text"));
+            }
+        };
+        if after != before {
+            self.set_shape(root, after);
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, range: ClockRange) -> Result<(), Rejected> {
+        let index = self.index;
+        let section = self.parsed.section_of(range.client);
+        let known = index.clock(range.client);
+        let end = section.map_or(known, |section| self.progress[section].end);
+        if range.end > end {
+            return Err(missing(index, range.client, end));
+        }
+        let mut alive: SmallVec<[(u32, u32); 4]> = SmallVec::new();
+        match index.histories.get(&range.client) {
+            Some(history) => {
+                history.alive(range.start, range.end, |from, to| alive.push((from, to)));
+            }
+            None => alive.push((range.start, range.end)),
+        }
+        if alive.is_empty() {
+            return Ok(());
+        }
+        self.staged.deletes.push(range);
+        if !self.targets.is_wanted {
+            return Ok(());
+        }
+        for (from, to) in alive {
+            if let Some(history) = index.histories.get(&range.client) {
+                for place in places(&history.runs, from, to.min(known)) {
+                    self.target(place);
+                }
+            }
+            if let Some(section) = section {
+                let runs = std::mem::take(&mut self.progress[section].runs);
+                for place in places(&runs, from.max(known), to) {
+                    self.target(place);
+                }
+                self.progress[section].runs = runs;
+            }
+        }
+        Ok(())
+    }
+
+    fn target(&mut self, place: Place) {
+        if self.targets.is_wanted && !place.is_gone() {
+            let node = self.node(place.parent);
+            let shape = match node.level {
+                Level::Root => self.shape(node.target.root),
+                Level::Record | Level::Within => Shape::Unknown,
+            };
+            self.targets.add(node.target(place.key, shape));
+        }
+    }
+
+    fn touch(&self, target: Target) -> Touch {
+        let root = match (target.root as usize).checked_sub(self.index.roots.len()) {
+            None => self.index.roots[target.root as usize].name.clone(),
+            Some(new) => self.staged.roots[new].name.clone(),
+        };
+        if target.record == SEQUENCE {
+            return Touch::Root(root);
+        }
+        let record = self.key_name(target.record);
+        if target.field == SEQUENCE {
+            return Touch::Record { root, record };
+        }
+        Touch::Field {
+            root,
+            record,
+            field: self.key_name(target.field),
+        }
+    }
+
+    fn node(&self, number: u32) -> Node {
+        match (number as usize).checked_sub(self.index.nodes.len()) {
+            None => self.index.nodes[number as usize],
+            Some(new) => self.staged.nodes[new],
+        }
+    }
+
+    /// The node of the root named so; stages a new one.
+    fn root(&mut self, name: &'a str) -> u32 {
+        if let Some(number) = self.index.root_names.get(name) {
+            return self.index.roots[*number as usize].node;
+        }
+        if let Some(new) = self.root_numbers.get(name) {
+            return self.staged.roots[*new as usize].node;
+        }
+        let new = self.staged.roots.len() as u32;
+        let node = (self.index.nodes.len() + self.staged.nodes.len()) as u32;
+        self.staged
+            .nodes
+            .push(Node::root(self.index.roots.len() as u32 + new));
+        self.staged.roots.push(Root {
+            name: name.into(),
+            node,
+            shape: Shape::Unknown,
+        });
+        self.root_numbers.insert(name, new);
+        node
+    }
+
+    fn shape(&self, root: u32) -> Shape {
+        match (root as usize).checked_sub(self.index.roots.len()) {
+            Some(new) => self.staged.roots[new].shape,
+            None if self.staged.shapes.is_empty() => self.index.roots[root as usize].shape,
+            None => match self.staged.shapes.get(&root) {
+                Some(shape) => *shape,
+                None => self.index.roots[root as usize].shape,
+            },
+        }
+    }
+
+    fn set_shape(&mut self, root: u32, shape: Shape) {
+        match (root as usize).checked_sub(self.index.roots.len()) {
+            Some(new) => self.staged.roots[new].shape = shape,
+            None => {
+                self.staged.shapes.insert(root, shape);
+            }
+        }
+    }
+
+    fn has_sequence(&mut self, root: u32) -> bool {
+        let blocks = &self.parsed.blocks;
+        let sequences = self.sequences.get_or_insert_with(|| {
+            let roots = blocks.iter().filter_map(|block| match block.parent {
+                Parent::Root(name) if block.key.is_none() => Some(name),
+                Parent::Root(_) | Parent::Type(_) | Parent::Inherited => None,
+            });
+            roots.collect()
+        });
+        match (root as usize).checked_sub(self.index.roots.len()) {
+            Some(new) => sequences.contains(&*self.staged.roots[new].name),
+            None => sequences.contains(&*self.index.roots[root as usize].name),
+        }
+    }
+
+    /// The number of a key; stages a new one.
+    fn key(&mut self, name: &'a str) -> u32 {
+        if let Some(number) = self.index.keys.number(name) {
+            return number;
+        }
+        let staged = &mut self.staged.keys;
+        let known = self.index.keys.names.len();
+        *self.key_numbers.entry(name).or_insert_with(|| {
+            staged.push(name.into());
+            (known + staged.len() - 1) as u32
+        })
+    }
+
+    fn key_name(&self, number: u32) -> Arc<str> {
+        match (number as usize).checked_sub(self.index.keys.names.len()) {
+            None => self.index.keys.names[number as usize].clone(),
+            Some(new) => self.staged.keys[new].clone(),
+        }
+    }
+}
+
+/// Targets in the order in which they came, each once.
+struct Targets {
+    is_wanted: bool,
+    list: SmallVec<[Target; 1]>,
+    /// The same, once they are many.
+    seen: FxHashSet<Target>,
+}
+
+impl Targets {
+    /// Up to this many are searched one by one.
+    const FEW: usize = 16;
+
+    fn new(author: Author) -> Self {
+        let is_wanted = author != Author::Store;
+        Self {
+            is_wanted,
+            list: SmallVec::new(),
+            seen: FxHashSet::default(),
+        }
+    }
+
+    fn add(&mut self, target: Target) {
+        if self.list.last() == Some(&target) {
+            return;
+        }
+        if self.list.len() < Self::FEW {
+            if !self.list.contains(&target) {
+                self.list.push(target);
+            }
+            return;
+        }
+        if self.seen.is_empty() {
+            self.seen.extend(self.list.iter().copied());
+        }
+        if self.seen.insert(target) {
+            self.list.push(target);
+        }
+    }
+}
+
+/// Whether a type takes such content in its sequence.
+fn takes(kind: Kind, content: Content) -> bool {
+    match content {
+        Content::Gone => true,
+        Content::Deleted => kind != Kind::Map,
+        Content::String | Content::Embed | Content::Format => {
+            matches!(kind, Kind::Text | Kind::XmlText)
+        }
+        Content::Any | Content::Binary => kind == Kind::Array,
+        Content::Type(inner) => match kind {
+            Kind::Array | Kind::Text | Kind::XmlText => true,
+            Kind::XmlElement | Kind::XmlFragment => inner.is_xml(),
+            Kind::Map | Kind::Root => false,
+        },
+    }
+}
+
+/// The places of the clocks `from..to`.
+fn places(runs: &[Run], from: u32, to: u32) -> impl Iterator<Item = Place> {
+    let first = runs
+        .partition_point(|run| run.clock <= from)
+        .saturating_sub(1);
+    let runs = if from < to { &runs[first..] } else { &[] };
+    runs.iter()
+        .take_while(move |run| run.clock < to)
+        .map(Run::place)
+}
+
+fn missing(index: &Index, client: u64, clock: u32) -> Rejected {
+    if clock < index.former.clock(client) {
+        Rejected::Former
+    } else {
+        Rejected::Gap
+    }
+}
