@@ -2,27 +2,32 @@
 //!
 //! # The contract
 //!
-//! A store keeps, for each room, an **epoch**, a **head** (the last version), the **oldest** version that is still in
-//! the log, the log itself (one [`Row`] per version) and snapshots of the document's state at some versions. Every
-//! implementation keeps these promises, and one suite of tests holds all of them to it:
+//! A store keeps, for each room, an **epoch**, a **head** (the last version), the **oldest**
+//! version that is still in the log, the log itself (one [`Row`] per version) and snapshots of the
+//! document's state at some versions. Every implementation keeps these promises, and one suite of
+//! tests holds all of them to it:
 //!
-//! - **A room comes into being with its first append.** Loading, reading and listing never make one.
-//! - **An append is atomic and durable.** When [`Store::append`] returns [`Appended::Kept`] for a room, all of its rows
-//!   survive a crash and a power cut; otherwise none of them is there. Rooms of one call are independent of one
-//!   another: one room's `Moved` leaves the others kept.
-//! - **Versions are dense.** An append names the head it expects and its rows are numbered `expected + 1 ..`. When the
-//!   room's head or epoch is another, nothing is written for it and the answer is [`Appended::Moved`].
-//! - **An append happens once.** A retry under the same [`AppendId`] after an unclear answer finds the rows that the
-//!   first try wrote and is answered [`Appended::Kept`] without writing again, even when others appended since.
-//! - **A failure says nothing about the outcome.** After `Err` the caller does not know whether the rows are kept, and
-//!   tries again under the same id.
+//! - **A room comes into being with its first append.** Loading, reading and listing never make
+//!   one.
+//! - **An append is atomic and durable.** When [`Store::append`] returns [`Appended::Kept`] for a
+//!   room, all of its rows survive a crash and a power cut; otherwise none of them is there. Rooms
+//!   of one call are independent of one another: one room's `Moved` leaves the others kept.
+//! - **Versions are dense.** An append names the head it expects and its rows are numbered
+//!   `expected + 1 ..`. When the room's head or epoch is another, nothing is written for it and the
+//!   answer is [`Appended::Moved`].
+//! - **An append happens once.** A retry under the same [`AppendId`] after an unclear answer finds
+//!   the rows that the first try wrote and is answered [`Appended::Kept`] without writing again,
+//!   even when others appended since.
+//! - **A failure says nothing about the outcome.** After `Err` the caller does not know whether the
+//!   rows are kept, and tries again under the same id.
 //! - **Reads see what was kept**, in version order and without gaps, from the version asked for.
-//! - **Snapshots never run ahead.** A snapshot is saved for a version at most the head; an older one than the newest
-//!   kept is ignored. Saving the same twice changes nothing.
-//! - **Pruning keeps recovery exact.** Only rows that a snapshot covers are dropped, oldest first, and `oldest` moves in
-//!   the same transaction, so that `oldest ..= head` are always all there.
-//! - **Deleting ends an epoch.** The room, its log and its snapshots are gone, the state vector of what it held is kept
-//!   (merged by the caller with earlier ones), and the next first append makes a room with another epoch.
+//! - **Snapshots never run ahead.** A snapshot is saved for a version at most the head; an older
+//!   one than the newest kept is ignored. Saving the same twice changes nothing.
+//! - **Pruning keeps recovery exact.** Only rows that a snapshot covers are dropped, oldest first,
+//!   and `oldest` moves in the same transaction, so that `oldest ..= head` are always all there.
+//! - **Deleting ends an epoch.** The room, its log and its snapshots are gone, the state vector of
+//!   what it held is kept (merged by the caller with earlier ones), and the next first append makes
+//!   a room with another epoch.
 
 pub mod group;
 pub mod memory;
@@ -82,7 +87,8 @@ pub struct Loaded {
     pub head: Option<Head>,
     /// The newest snapshot, if there is one.
     pub snapshot: Option<Snapshot>,
-    /// The state vector (Yjs v1) of what the room held in epochs that were deleted; empty if none was.
+    /// The state vector (Yjs v1) of what the room held in epochs that were deleted; empty if none
+    /// was.
     pub former: Bytes,
 }
 
@@ -154,18 +160,20 @@ pub trait Store: Send + Sync + 'static {
     /// What opening the room needs.
     async fn load(&self, room: &RoomId) -> Result<Loaded, Failure>;
 
-    /// Keeps the rows of many rooms in one transaction; answers in their order. A room occurs at most once.
+    /// Keeps the rows of many rooms in one transaction; answers in their order. A room occurs at
+    /// most once.
     async fn append(&self, appends: &[Append]) -> Result<Vec<Appended>, Failure>;
 
-    /// The rows after a version, in order. Empty when there are none, when the room has another epoch, and when the row
-    /// right after `after` was pruned.
+    /// The rows after a version, in order. Empty when there are none, when the room has another
+    /// epoch, and when the row right after `after` was pruned.
     async fn read(&self, room: &RoomId, epoch: Epoch, after: Version, page: Page) -> Result<Vec<Row>, Failure>;
 
     /// Keeps a snapshot; ignored when the epoch is not the room's, and when a newer one is kept.
     async fn save_snapshot(&self, room: &RoomId, epoch: Epoch, snapshot: &Snapshot) -> Result<(), Failure>;
 
-    /// Drops rows that are covered by the newest snapshot and were made before `before`, and snapshots older than the
-    /// newest. Returns the oldest version that is left, `None` when the room has another epoch.
+    /// Drops rows that are covered by the newest snapshot and were made before `before`, and
+    /// snapshots older than the newest. Returns the oldest version that is left, `None` when the
+    /// room has another epoch.
     async fn prune(&self, room: &RoomId, epoch: Epoch, before: UnixMillis) -> Result<Option<Version>, Failure>;
 
     /// Rooms whose name begins with `prefix`, by name in byte order, after a name.
