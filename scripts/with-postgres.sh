@@ -92,6 +92,16 @@ while :; do
     fi
 done
 
+# For tests that stop the server and start it again: ctl stop, ctl start.
+ROUNDTABLE_TEST_POSTGRES_CTL="$folder/ctl"
+{
+    printf '#!/bin/sh\ncd "%s" && exec ' "$folder"
+    [ "$(id -u)" != 0 ] || printf 'runuser -u postgres -- '
+    printf '"%s/pg_ctl" -D data -l server.log -w -s -m fast -o "-p %s" "$@"\n' "$bin" "$port"
+} >"$ROUNDTABLE_TEST_POSTGRES_CTL"
+chmod +x "$ROUNDTABLE_TEST_POSTGRES_CTL"
+export ROUNDTABLE_TEST_POSTGRES_CTL
+
 ROUNDTABLE_TEST_POSTGRES="postgres://roundtable@127.0.0.1:$port/postgres"
 export ROUNDTABLE_TEST_POSTGRES
 "$@"

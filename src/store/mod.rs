@@ -32,7 +32,12 @@
 pub mod group;
 pub mod memory;
 pub mod postgres;
+mod sql;
 pub mod sqlite;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -135,7 +140,7 @@ pub struct Listed {
 }
 
 /// The world broke. Says nothing about whether a write took place.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The database is away or overloaded: the same call may succeed later.
     #[error("reach the database: {0}")]
@@ -166,19 +171,125 @@ pub trait Store: Send + Sync + 'static {
 
     /// The rows after a version, in order. Empty when there are none, when the room has another
     /// epoch, and when the row right after `after` was pruned.
-    async fn read(&self, room: &RoomId, epoch: Epoch, after: Version, page: Page) -> Result<Vec<Row>, Failure>;
+    async fn read(
+        &self,
+        room: &RoomId,
+        epoch: Epoch,
+        after: Version,
+        page: Page,
+    ) -> Result<Vec<Row>, Failure>;
 
     /// Keeps a snapshot; ignored when the epoch is not the room's, and when a newer one is kept.
-    async fn save_snapshot(&self, room: &RoomId, epoch: Epoch, snapshot: &Snapshot) -> Result<(), Failure>;
+    async fn save_snapshot(
+        &self,
+        room: &RoomId,
+        epoch: Epoch,
+        snapshot: &Snapshot,
+    ) -> Result<(), Failure>;
 
     /// Drops rows that are covered by the newest snapshot and were made before `before`, and
     /// snapshots older than the newest. Returns the oldest version that is left, `None` when the
     /// room has another epoch.
-    async fn prune(&self, room: &RoomId, epoch: Epoch, before: UnixMillis) -> Result<Option<Version>, Failure>;
+    async fn prune(
+        &self,
+        room: &RoomId,
+        epoch: Epoch,
+        before: UnixMillis,
+    ) -> Result<Option<Version>, Failure>;
 
     /// Rooms whose name begins with `prefix`, by name in byte order, after a name.
-    async fn list(&self, prefix: &str, after: Option<&RoomId>, limit: usize) -> Result<Vec<Listed>, Failure>;
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, Failure>;
 
     /// Ends a room's epoch and keeps `former`. Returns whether the room was there in that epoch.
     async fn delete(&self, room: &RoomId, epoch: Epoch, former: &Bytes) -> Result<bool, Failure>;
+}
+
+/// How long a store waits before it answers [`Failure::Unavailable`]. A database that hangs must
+/// look like one that is away, so that rooms can go on and try again.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For a free connection, or a new one.
+    pub connect: Duration,
+    /// For one call on it: people wait for the answer, and a retry is safe.
+    pub call: Duration,
+    /// For one step of what nobody waits for and may touch a whole log: migrating, deleting.
+    pub upkeep: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            call: Duration::from_secs(5),
+            upkeep: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Opens the store that a URL names: `postgres://` or `postgresql://`, `sqlite://` and a path (the
+/// file and its folders are made), or `memory:` for tests.
+///
+/// # Errors
+///
+/// `Refused` when the URL makes no sense, `Unavailable` when the database cannot be reached. The
+/// URL is not repeated, as it may have a password.
+pub async fn open(url: &str) -> Result<Arc<dyn Store>, Failure> {
+    open_with(url, Patience::default()).await
+}
+
+/// As [`open`], with another patience.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn open_with(url: &str, patience: Patience) -> Result<Arc<dyn Store>, Failure> {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    match scheme {
+        "postgres" | "postgresql" => Ok(Arc::new(postgres::Postgres::open(url, patience).await?)),
+        "sqlite" => Ok(Arc::new(sqlite::Sqlite::open(url, patience).await?)),
+        "memory" => Ok(Arc::new(memory::Memory::open())),
+        _ => Err(Failure::Refused(
+            "the database URL begins with none of postgres://, sqlite:// and memory:".into(),
+        )),
+    }
+}
+
+/// Holds a caller to what [`Append`] says of itself.
+fn checked(appends: &[Append]) -> Result<(), Failure> {
+    let mut rooms = HashSet::with_capacity(appends.len());
+    for Append {
+        room,
+        expected,
+        rows,
+        ..
+    } in appends
+    {
+        if !rooms.insert(room) {
+            return Err(Failure::Refused(format!("{room} occurs twice in one call")));
+        }
+        if rows.is_empty() {
+            return Err(Failure::Refused(format!("an append of no rows to {room}")));
+        }
+        let dense = (1..)
+            .zip(rows)
+            .all(|(step, row)| expected.0.checked_add(step) == Some(row.version.0));
+        if !dense {
+            return Err(Failure::Refused(format!(
+                "rows of {room} do not follow on {expected}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A snapshot of what is not there.
+fn ahead(room: &RoomId, version: Version, head: Version) -> Failure {
+    Failure::Refused(format!(
+        "a snapshot of {room} at {version}, whose head is {head}"
+    ))
 }
