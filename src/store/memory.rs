@@ -1,1 +1,276 @@
-//! Owns the reference store: the contract as ordered maps.
+//! Owns the reference store: the contract as ordered maps, for tests and for reading.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::{
+    Append, Appended, Failure, Head, Listed, Loaded, Page, Row, Snapshot, Store, ahead, checked,
+};
+use crate::ids::{AppendId, Epoch, RoomId, UnixMillis, Version};
+
+/// Keeps rooms in memory, for as long as it lives.
+#[derive(Default)]
+pub struct Memory {
+    shelf: Mutex<Shelf>,
+}
+
+/// What goes wrong with one append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is written, and the answer is [`Failure::Unavailable`].
+    BeforeWriting,
+    /// Everything is written, and the answer is [`Failure::Unavailable`]: the unclear case.
+    AfterWriting,
+}
+
+#[derive(Default)]
+struct Shelf {
+    rooms: BTreeMap<RoomId, Kept>,
+    /// The last deleted epoch of a name, and what its deleted epochs held.
+    former: BTreeMap<RoomId, (Epoch, Bytes)>,
+    faults: VecDeque<Fault>,
+}
+
+struct Kept {
+    head: Head,
+    log: BTreeMap<Version, (AppendId, Row)>,
+    snapshots: BTreeMap<Version, Bytes>,
+}
+
+impl Memory {
+    /// Opens an empty store.
+    #[must_use]
+    pub fn open() -> Self {
+        Self::default()
+    }
+
+    /// Makes the next append that has no fault yet go wrong.
+    pub fn fail_next_append(&self, fault: Fault) {
+        self.shelf.lock().faults.push_back(fault);
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn migrate(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn load(&self, room: &RoomId) -> Result<Loaded, Failure> {
+        let shelf = self.shelf.lock();
+        let kept = shelf.rooms.get(room);
+        Ok(Loaded {
+            head: kept.map(|kept| kept.head.clone()),
+            snapshot: kept.and_then(|kept| kept.snapshots.last_key_value()).map(
+                |(version, state)| Snapshot {
+                    version: *version,
+                    state: state.clone(),
+                },
+            ),
+            former: shelf
+                .former
+                .get(room)
+                .map(|(_, state_vector)| state_vector.clone())
+                .unwrap_or_default(),
+        })
+    }
+
+    async fn append(&self, appends: &[Append]) -> Result<Vec<Appended>, Failure> {
+        checked(appends)?;
+        for row in appends.iter().flat_map(|append| &append.rows) {
+            is_json(&row.actors)?;
+            is_json(&row.ops)?;
+            is_json(&row.events)?;
+        }
+        let mut shelf = self.shelf.lock();
+        match shelf.faults.pop_front() {
+            Some(Fault::BeforeWriting) => Err(Failure::Unavailable("as told, unwritten".into())),
+            Some(Fault::AfterWriting) => {
+                shelf.append_all(appends);
+                Err(Failure::Unavailable("as told, written".into()))
+            }
+            None => Ok(shelf.append_all(appends)),
+        }
+    }
+
+    async fn read(
+        &self,
+        room: &RoomId,
+        epoch: Epoch,
+        after: Version,
+        page: Page,
+    ) -> Result<Vec<Row>, Failure> {
+        let shelf = self.shelf.lock();
+        let Some(kept) = shelf.rooms.get(room) else {
+            return Ok(Vec::new());
+        };
+        if kept.head.epoch != epoch || kept.head.oldest.0 > after.0.saturating_add(1) {
+            return Ok(Vec::new());
+        }
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        let first = Version(after.0.saturating_add(1));
+        for (_, row) in kept.log.range(first..).map(|(_, entry)| entry) {
+            if !rows.is_empty() && (rows.len() >= page.rows || bytes >= page.bytes) {
+                break;
+            }
+            bytes += row.update.len() + row.events.len();
+            rows.push(row.clone());
+        }
+        Ok(rows)
+    }
+
+    async fn save_snapshot(
+        &self,
+        room: &RoomId,
+        epoch: Epoch,
+        snapshot: &Snapshot,
+    ) -> Result<(), Failure> {
+        let mut shelf = self.shelf.lock();
+        let Some(kept) = shelf
+            .rooms
+            .get_mut(room)
+            .filter(|kept| kept.head.epoch == epoch)
+        else {
+            return Ok(());
+        };
+        if snapshot.version > kept.head.version {
+            return Err(ahead(room, snapshot.version, kept.head.version));
+        }
+        let newest = kept.snapshots.last_key_value().map(|(version, _)| *version);
+        if newest.is_none_or(|newest| newest < snapshot.version) {
+            kept.snapshots
+                .insert(snapshot.version, snapshot.state.clone());
+        }
+        Ok(())
+    }
+
+    async fn prune(
+        &self,
+        room: &RoomId,
+        epoch: Epoch,
+        before: UnixMillis,
+    ) -> Result<Option<Version>, Failure> {
+        let mut shelf = self.shelf.lock();
+        let Some(kept) = shelf
+            .rooms
+            .get_mut(room)
+            .filter(|kept| kept.head.epoch == epoch)
+        else {
+            return Ok(None);
+        };
+        let newest = kept.snapshots.last_key_value().map(|(version, _)| *version);
+        if let Some(newest) = newest {
+            kept.snapshots.retain(|version, _| *version == newest);
+            while let Some(first) = kept.log.first_entry() {
+                if *first.key() > newest || first.get().1.at >= before {
+                    break;
+                }
+                kept.head.oldest = first.key().next();
+                first.remove();
+            }
+        }
+        Ok(Some(kept.head.oldest))
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, Failure> {
+        let shelf = self.shelf.lock();
+        Ok(shelf
+            .rooms
+            .iter()
+            .filter(|(room, _)| room.as_str().starts_with(prefix))
+            .filter(|(room, _)| after.is_none_or(|after| *room > after))
+            .take(limit)
+            .map(|(room, kept)| Listed {
+                room: room.clone(),
+                head: kept.head.clone(),
+            })
+            .collect())
+    }
+
+    async fn delete(&self, room: &RoomId, epoch: Epoch, former: &Bytes) -> Result<bool, Failure> {
+        let mut shelf = self.shelf.lock();
+        if shelf
+            .rooms
+            .get(room)
+            .is_none_or(|kept| kept.head.epoch != epoch)
+        {
+            return Ok(false);
+        }
+        shelf.rooms.remove(room);
+        shelf.former.insert(room.clone(), (epoch, former.clone()));
+        Ok(true)
+    }
+}
+
+impl Shelf {
+    fn append_all(&mut self, appends: &[Append]) -> Vec<Appended> {
+        appends.iter().map(|append| self.append(append)).collect()
+    }
+
+    fn append(&mut self, append: &Append) -> Appended {
+        let (Some(first), Some(last)) = (append.rows.first(), append.rows.last()) else {
+            return Appended::Moved(None);
+        };
+        if !self.rooms.contains_key(&append.room) {
+            let ended = self
+                .former
+                .get(&append.room)
+                .is_some_and(|(e, _)| *e == append.epoch);
+            if append.expected != Version::ZERO || ended {
+                return Appended::Moved(None);
+            }
+        }
+        let kept = self
+            .rooms
+            .entry(append.room.clone())
+            .or_insert_with(|| Kept {
+                head: Head {
+                    epoch: append.epoch,
+                    version: Version::ZERO,
+                    oldest: Version(1),
+                    created_at: first.at,
+                    updated_at: first.at,
+                },
+                log: BTreeMap::new(),
+                snapshots: BTreeMap::new(),
+            });
+        let head = &mut kept.head;
+        if (head.epoch, head.version) != (append.epoch, append.expected) {
+            let written = kept
+                .log
+                .get(&first.version)
+                .is_some_and(|(id, _)| *id == append.id);
+            return if written {
+                Appended::Kept
+            } else {
+                Appended::Moved(Some((head.epoch, head.version)))
+            };
+        }
+        head.version = last.version;
+        head.updated_at = last.at;
+        for row in &append.rows {
+            kept.log.insert(row.version, (append.id, row.clone()));
+        }
+        Appended::Kept
+    }
+}
+
+/// Databases refuse what is not JSON; so does the reference.
+fn is_json(text: &str) -> Result<(), Failure> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text)
+        .map(|_| ())
+        .map_err(|error| Failure::Refused(error.to_string()))
+}

@@ -2,32 +2,42 @@
 //!
 //! # The contract
 //!
-//! A store keeps, for each room, an **epoch**, a **head** (the last version), the **oldest** version that is still in
-//! the log, the log itself (one [`Row`] per version) and snapshots of the document's state at some versions. Every
-//! implementation keeps these promises, and one suite of tests holds all of them to it:
+//! A store keeps, for each room, an **epoch**, a **head** (the last version), the **oldest**
+//! version that is still in the log, the log itself (one [`Row`] per version) and snapshots of the
+//! document's state at some versions. Every implementation keeps these promises, and one suite of
+//! tests holds all of them to it:
 //!
-//! - **A room comes into being with its first append.** Loading, reading and listing never make one.
-//! - **An append is atomic and durable.** When [`Store::append`] returns [`Appended::Kept`] for a room, all of its rows
-//!   survive a crash and a power cut; otherwise none of them is there. Rooms of one call are independent of one
-//!   another: one room's `Moved` leaves the others kept.
-//! - **Versions are dense.** An append names the head it expects and its rows are numbered `expected + 1 ..`. When the
-//!   room's head or epoch is another, nothing is written for it and the answer is [`Appended::Moved`].
-//! - **An append happens once.** A retry under the same [`AppendId`] after an unclear answer finds the rows that the
-//!   first try wrote and is answered [`Appended::Kept`] without writing again, even when others appended since.
-//! - **A failure says nothing about the outcome.** After `Err` the caller does not know whether the rows are kept, and
-//!   tries again under the same id.
+//! - **A room comes into being with its first append.** Loading, reading and listing never make
+//!   one.
+//! - **An append is atomic and durable.** When [`Store::append`] returns [`Appended::Kept`] for a
+//!   room, all of its rows survive a crash and a power cut; otherwise none of them is there. Rooms
+//!   of one call are independent of one another: one room's `Moved` leaves the others kept.
+//! - **Versions are dense.** An append names the head it expects and its rows are numbered
+//!   `expected + 1 ..`. When the room's head or epoch is another, nothing is written for it and the
+//!   answer is [`Appended::Moved`].
+//! - **An append happens once.** A retry under the same [`AppendId`] after an unclear answer finds
+//!   the rows that the first try wrote and is answered [`Appended::Kept`] without writing again,
+//!   even when others appended since.
+//! - **A failure says nothing about the outcome.** After `Err` the caller does not know whether the
+//!   rows are kept, and tries again under the same id.
 //! - **Reads see what was kept**, in version order and without gaps, from the version asked for.
-//! - **Snapshots never run ahead.** A snapshot is saved for a version at most the head; an older one than the newest
-//!   kept is ignored. Saving the same twice changes nothing.
-//! - **Pruning keeps recovery exact.** Only rows that a snapshot covers are dropped, oldest first, and `oldest` moves in
-//!   the same transaction, so that `oldest ..= head` are always all there.
-//! - **Deleting ends an epoch.** The room, its log and its snapshots are gone, the state vector of what it held is kept
-//!   (merged by the caller with earlier ones), and the next first append makes a room with another epoch.
+//! - **Snapshots never run ahead.** A snapshot is saved for a version at most the head; an older
+//!   one than the newest kept is ignored. Saving the same twice changes nothing.
+//! - **Pruning keeps recovery exact.** Only rows that a snapshot covers are dropped, oldest first,
+//!   and `oldest` moves in the same transaction, so that `oldest ..= head` are always all there.
+//! - **Deleting ends an epoch.** The room, its log and its snapshots are gone, the state vector of
+//!   what it held is kept (merged by the caller with earlier ones), and the next first append makes
+//!   a room with another epoch.
 
 pub mod group;
 pub mod memory;
 pub mod postgres;
+mod sql;
 pub mod sqlite;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -82,7 +92,8 @@ pub struct Loaded {
     pub head: Option<Head>,
     /// The newest snapshot, if there is one.
     pub snapshot: Option<Snapshot>,
-    /// The state vector (Yjs v1) of what the room held in epochs that were deleted; empty if none was.
+    /// The state vector (Yjs v1) of what the room held in epochs that were deleted; empty if none
+    /// was.
     pub former: Bytes,
 }
 
@@ -129,7 +140,7 @@ pub struct Listed {
 }
 
 /// The world broke. Says nothing about whether a write took place.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// The database is away or overloaded: the same call may succeed later.
     #[error("reach the database: {0}")]
@@ -154,11 +165,12 @@ pub trait Store: Send + Sync + 'static {
     /// What opening the room needs.
     async fn load(&self, room: &RoomId) -> Result<Loaded, Failure>;
 
-    /// Keeps the rows of many rooms in one transaction; answers in their order. A room occurs at most once.
+    /// Keeps the rows of many rooms in one transaction; answers in their order. A room occurs at
+    /// most once.
     async fn append(&self, appends: &[Append]) -> Result<Vec<Appended>, Failure>;
 
-    /// The rows after a version, in order. Empty when there are none, when the room has another epoch, and when the row
-    /// right after `after` was pruned.
+    /// The rows after a version, in order. Empty when there are none, when the room has another
+    /// epoch, and when the row right after `after` was pruned.
     async fn read(
         &self,
         room: &RoomId,
@@ -175,8 +187,9 @@ pub trait Store: Send + Sync + 'static {
         snapshot: &Snapshot,
     ) -> Result<(), Failure>;
 
-    /// Drops rows that are covered by the newest snapshot and were made before `before`, and snapshots older than the
-    /// newest. Returns the oldest version that is left, `None` when the room has another epoch.
+    /// Drops rows that are covered by the newest snapshot and were made before `before`, and
+    /// snapshots older than the newest. Returns the oldest version that is left, `None` when the
+    /// room has another epoch.
     async fn prune(
         &self,
         room: &RoomId,
@@ -194,4 +207,89 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends a room's epoch and keeps `former`. Returns whether the room was there in that epoch.
     async fn delete(&self, room: &RoomId, epoch: Epoch, former: &Bytes) -> Result<bool, Failure>;
+}
+
+/// How long a store waits before it answers [`Failure::Unavailable`]. A database that hangs must
+/// look like one that is away, so that rooms can go on and try again.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For a free connection, or a new one.
+    pub connect: Duration,
+    /// For one call on it: people wait for the answer, and a retry is safe.
+    pub call: Duration,
+    /// For one step of what nobody waits for and may touch a whole log: migrating, deleting.
+    pub upkeep: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            call: Duration::from_secs(5),
+            upkeep: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Opens the store that a URL names: `postgres://` or `postgresql://`, `sqlite://` and a path (the
+/// file and its folders are made), or `memory:` for tests.
+///
+/// # Errors
+///
+/// `Refused` when the URL makes no sense, `Unavailable` when the database cannot be reached. The
+/// URL is not repeated, as it may have a password.
+pub async fn open(url: &str) -> Result<Arc<dyn Store>, Failure> {
+    open_with(url, Patience::default()).await
+}
+
+/// As [`open`], with another patience.
+///
+/// # Errors
+///
+/// As [`open`].
+pub async fn open_with(url: &str, patience: Patience) -> Result<Arc<dyn Store>, Failure> {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    match scheme {
+        "postgres" | "postgresql" => Ok(Arc::new(postgres::Postgres::open(url, patience).await?)),
+        "sqlite" => Ok(Arc::new(sqlite::Sqlite::open(url, patience).await?)),
+        "memory" => Ok(Arc::new(memory::Memory::open())),
+        _ => Err(Failure::Refused(
+            "the database URL begins with none of postgres://, sqlite:// and memory:".into(),
+        )),
+    }
+}
+
+/// Holds a caller to what [`Append`] says of itself.
+fn checked(appends: &[Append]) -> Result<(), Failure> {
+    let mut rooms = HashSet::with_capacity(appends.len());
+    for Append {
+        room,
+        expected,
+        rows,
+        ..
+    } in appends
+    {
+        if !rooms.insert(room) {
+            return Err(Failure::Refused(format!("{room} occurs twice in one call")));
+        }
+        if rows.is_empty() {
+            return Err(Failure::Refused(format!("an append of no rows to {room}")));
+        }
+        let dense = (1..)
+            .zip(rows)
+            .all(|(step, row)| expected.0.checked_add(step) == Some(row.version.0));
+        if !dense {
+            return Err(Failure::Refused(format!(
+                "rows of {room} do not follow on {expected}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A snapshot of what is not there.
+fn ahead(room: &RoomId, version: Version, head: Version) -> Failure {
+    Failure::Refused(format!(
+        "a snapshot of {room} at {version}, whose head is {head}"
+    ))
 }
