@@ -1,1 +1,332 @@
-//! Owns the engine room: tasks live here.
+//! Owns the engine room: tasks live here. [`Hub`] and [`Attachment`] are the handles that transports hold.
+
+pub mod attachment;
+pub mod check;
+mod compactor;
+mod driver;
+pub mod loader;
+pub mod meter;
+pub mod outbox;
+mod registry;
+mod rows;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use attachment::Attachment;
+pub use outbox::Gathered;
+
+use self::driver::{Arrival, Mail};
+use self::meter::Meter;
+use self::outbox::Outbox;
+use self::registry::{Registry, RoomHandle};
+use crate::ids::{Epoch, Now, Position, RoomId, SessionId, Version};
+use crate::limits::Limits;
+use crate::room::{CatchUp, Entry, Grant, Reason, Refusal, Room};
+use crate::store::group::GroupCommit;
+use crate::store::{Failure, Listed, Page, Store};
+use crate::wire::Dialect;
+
+/// What time it is, and random numbers: told to the hub by the composition.
+pub trait Clock: Send + Sync {
+    /// What time it is.
+    fn now(&self) -> Now;
+    /// 128 random bits.
+    fn random(&self) -> u128;
+}
+
+/// What every room's task needs.
+pub struct Shared {
+    /// Where rooms are kept.
+    pub store: Arc<dyn Store>,
+    /// Appends of all rooms, many in one transaction.
+    pub journal: GroupCommit,
+    /// The clock and the dice.
+    pub clock: Arc<dyn Clock>,
+    /// Every bound.
+    pub limits: Arc<Limits>,
+    /// What is counted.
+    pub meter: Meter,
+    /// Cancelled when the process is to end.
+    pub drain: CancellationToken,
+    /// The rooms' tasks.
+    pub tasks: TaskTracker,
+}
+
+/// Why the hub lets nobody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// The process drains, the database is away, or there are as many rooms as there may be.
+    Unavailable,
+    /// This user has as many rooms open as one may.
+    TooMany,
+    /// What is stored cannot be opened.
+    Internal,
+}
+
+impl From<&Failure> for Denial {
+    fn from(failure: &Failure) -> Self {
+        match failure {
+            Failure::Unavailable(_) => Self::Unavailable,
+            Failure::Refused(_) | Failure::Corrupt(_) => Self::Internal,
+        }
+    }
+}
+
+/// Entries after a position, or why there are none.
+#[derive(Debug)]
+pub enum Changes {
+    /// The position is the head.
+    Current(Position),
+    /// Entries in order, where the room stands, and whether there are more.
+    Replay {
+        /// At least one.
+        entries: Vec<Arc<Entry>>,
+        /// The room's head.
+        head: Position,
+        /// Whether the head is further on.
+        has_more: bool,
+    },
+    /// Versions cannot be replayed: the document as JSON, as of the head.
+    Snapshot {
+        /// Why.
+        reason: Reason,
+        /// The document.
+        document: String,
+        /// Where it stands.
+        head: Position,
+    },
+}
+
+/// The live rooms of this process, and the way to them.
+#[derive(Clone)]
+pub struct Hub {
+    shared: Arc<Shared>,
+    registry: Arc<Registry>,
+    sessions: Arc<AtomicU64>,
+}
+
+impl Hub {
+    /// A hub without rooms.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, limits: Arc<Limits>) -> Self {
+        let shared = Shared {
+            journal: GroupCommit::start(store.clone()),
+            store,
+            clock,
+            limits,
+            meter: Meter::default(),
+            drain: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            registry: Arc::new(Registry::default()),
+            sessions: Arc::new(AtomicU64::new(1)),
+        }
+    }
+
+    /// Every bound.
+    #[must_use]
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.shared.limits
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.shared.clock.now()
+    }
+
+    /// A random pause up to so many milliseconds.
+    #[must_use]
+    pub fn jitter_ms(&self, ms_max: u64) -> u64 {
+        (self.shared.clock.random() % u128::from(ms_max + 1)) as u64
+    }
+
+    /// How many rooms are in memory.
+    #[must_use]
+    pub fn live_rooms(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Attaches a connection to a room: live in a dialect, or only for answers.
+    pub async fn attach(
+        &self,
+        room: &RoomId,
+        grant: Grant,
+        dialect: Option<Dialect>,
+        client: Option<Arc<str>>,
+    ) -> Result<Attachment, Denial> {
+        let session = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
+        let client = client.unwrap_or_else(|| session.0.to_string().into());
+        let outbox = Arc::new(Outbox::default());
+        let user = grant.identity.user.clone();
+        loop {
+            let handle = self.registry.open(&self.shared, room, &user).await?;
+            let (reply, answer) = oneshot::channel();
+            let arrival = Arrival {
+                session,
+                grant: grant.clone(),
+                client: client.clone(),
+                dialect,
+                outbox: outbox.clone(),
+                reply,
+            };
+            // A room that ends meanwhile drops the reply: the next round opens it anew.
+            if handle
+                .mail
+                .send(Mail::Attach(Box::new(arrival)))
+                .await
+                .is_ok()
+                && let Ok(live) = answer.await
+            {
+                return Ok(Attachment::new(handle, session, outbox, live));
+            }
+            self.forget(room, &handle);
+        }
+    }
+
+    /// Asks a room something, opening it if need be.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        room: &RoomId,
+        grant: &Grant,
+        question: impl FnOnce(&mut Room, Now) -> T + Clone + Send + 'static,
+    ) -> Result<T, Denial> {
+        loop {
+            let handle = self
+                .registry
+                .open(&self.shared, room, &grant.identity.user)
+                .await?;
+            let (reply, answer) = oneshot::channel();
+            let question = question.clone();
+            let ask = Mail::Ask(Box::new(move |room: &mut Room, now| {
+                drop(reply.send(question(room, now)));
+            }));
+            if handle.mail.send(ask).await.is_ok()
+                && let Ok(answer) = answer.await
+            {
+                return Ok(answer);
+            }
+            self.forget(room, &handle);
+        }
+    }
+
+    fn forget(&self, room: &RoomId, handle: &Arc<RoomHandle>) {
+        if handle.mail.is_closed() {
+            self.registry.remove(room, handle);
+        }
+    }
+
+    /// Entries after a position: from memory, from the log, or the whole state with the reason.
+    pub async fn changes(
+        &self,
+        room: &RoomId,
+        grant: &Grant,
+        since: Option<(Option<Epoch>, Version)>,
+    ) -> Result<Changes, Denial> {
+        let plan = self.ask(room, grant, move |room, _| {
+            let plan = room.since(since);
+            let document = match &plan {
+                CatchUp::Snapshot(_) => Some(room.json()),
+                CatchUp::Current | CatchUp::Replay(_) | CatchUp::Log(_) => None,
+            };
+            (plan, room.position(), document)
+        });
+        let (plan, head, document) = plan.await?;
+        match plan {
+            CatchUp::Current => Ok(Changes::Current(head)),
+            CatchUp::Replay(entries) => Ok(Changes::Replay {
+                entries,
+                head,
+                has_more: false,
+            }),
+            CatchUp::Snapshot(reason) => Ok(Changes::Snapshot {
+                reason,
+                document: document.unwrap_or_default(),
+                head,
+            }),
+            CatchUp::Log(after) => {
+                let page = Page {
+                    rows: self.limits().recent_entries_max,
+                    bytes: 4 << 20,
+                };
+                let rows = self.shared.store.read(room, head.epoch, after, page).await;
+                self.shared.meter.outcome("read", room, rows.as_ref().err());
+                let rows = rows.map_err(|failure| Denial::from(&failure))?;
+                let entries = rows.iter().map(|row| rows::decode(row).map(Arc::new));
+                let entries: Vec<_> = entries
+                    .collect::<Result<_, _>>()
+                    .map_err(|_| Denial::Internal)?;
+                let last = entries.last().map_or(after, |entry| entry.version);
+                if entries.is_empty() {
+                    // The log was pruned between the plan and the reading.
+                    return Box::pin(self.changes(room, grant, since)).await;
+                }
+                Ok(Changes::Replay {
+                    entries,
+                    head,
+                    has_more: last < head.version,
+                })
+            }
+        }
+    }
+
+    /// Waits until the room's head is after a version, or the room is gone.
+    pub async fn wait_beyond(&self, room: &RoomId, grant: &Grant, version: Version) {
+        let opened = self
+            .registry
+            .open(&self.shared, room, &grant.identity.user)
+            .await;
+        if let Ok(handle) = opened {
+            let mut head = handle.head.clone();
+            drop(handle);
+            // An error means that the room left memory: whoever waits asks again.
+            let _ = head.wait_for(|head| head.version > version).await;
+        }
+    }
+
+    /// Rooms by name, from the store.
+    pub async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, Denial> {
+        let listed = self.shared.store.list(prefix, after, limit).await;
+        listed.map_err(|failure| Denial::from(&failure))
+    }
+
+    /// Whether the store answers.
+    pub async fn is_ready(&self) -> bool {
+        !self.shared.drain.is_cancelled() && self.shared.store.ping().await.is_ok()
+    }
+
+    /// Cancelled when the process is to end: connections tell their peers when to return.
+    #[must_use]
+    pub fn draining(&self) -> &CancellationToken {
+        &self.shared.drain
+    }
+
+    /// Ends all rooms once everything they hold is durable. Returns whether that came to pass in time.
+    pub async fn drain(&self, within: Duration) -> bool {
+        self.shared.drain.cancel();
+        self.shared.tasks.close();
+        tokio::time::timeout(within, self.shared.tasks.wait())
+            .await
+            .is_ok()
+    }
+}
+
+/// A refusal by the hub, in the words of a room.
+impl From<Denial> for Refusal {
+    fn from(_: Denial) -> Self {
+        Self::Unavailable
+    }
+}

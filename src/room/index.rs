@@ -87,6 +87,14 @@ impl Index {
             .collect()
     }
 
+    /// What the document and the epochs before it hold, encoded: what the next epoch refuses.
+    #[must_use]
+    pub fn epitaph(&self) -> Bytes {
+        let mut all = self.clocks();
+        all.merge(&self.former);
+        all.encode()
+    }
+
     /// Whether a peer with this state vector has content of a deleted epoch that the document does not have.
     #[must_use]
     pub fn is_foreign(&self, peer: &StateVector) -> bool {

@@ -1,7 +1,296 @@
 //! Owns the core: one room on one node, pure and synchronous. No clock, no dice, no IO.
+//!
+//! A [`Room`] is told ([`Input`]) and answers ([`Effect`]); it cannot fail. The *live lane* leaves at once, because
+//! merging is commutative; the *kept lane* leaves only when the append it depends on is durable.
 
+pub mod document;
+pub mod gate;
 pub mod grant;
 pub mod index;
+mod kept;
+mod live;
+pub mod message;
+pub mod presence;
+pub mod record;
+pub mod sessions;
+pub mod timeline;
 pub mod update;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use document::{Document, Fault};
 pub use grant::{Access, Grant, Identity};
+pub use message::{
+    Departure, Effect, End, Entry, Event, Input, Listen, LiveEvent, Occasion, Outcome, Refusal,
+    Standing, Ticket,
+};
+pub use timeline::{CatchUp, Reason};
+
+use self::gate::Gate;
+use self::kept::{Compaction, Retry};
+use self::presence::Presence;
+use self::sessions::Sessions;
+use self::timeline::Timeline;
+use crate::ids::{AppendId, Epoch, Millis, Now, Position, Version};
+use crate::limits::Limits;
+
+/// Where a room is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It takes edits.
+    Open,
+    /// It takes no more edits; it ends when everything is durable.
+    Draining,
+    /// It is being erased from the store.
+    Erasing,
+    /// It has said its last word.
+    Over,
+}
+
+/// One room on one node.
+#[derive(Debug)]
+pub struct Room {
+    document: Document,
+    timeline: Timeline,
+    gate: Gate,
+    presence: Presence,
+    sessions: Sessions,
+    limits: Arc<Limits>,
+    phase: Phase,
+    /// How many live events there were: the place of a live cursor.
+    live_count: u64,
+    /// The whole state as it is sent to who joins, with the live events it includes and their bytes since.
+    join: Option<Join>,
+    append_ids: AppendIds,
+    retry: Retry,
+    compaction: Compaction,
+    presence_due: Millis,
+    idle_since: Option<Millis>,
+}
+
+#[derive(Debug)]
+struct Join {
+    chunks: Arc<[Bytes]>,
+    as_of: u64,
+    bytes_since: usize,
+}
+
+/// Gives each append of this opening of the room an id of its own.
+#[derive(Debug)]
+struct AppendIds {
+    seed: u128,
+    given: u128,
+}
+
+impl AppendIds {
+    fn next(&mut self) -> AppendId {
+        self.given += 1;
+        AppendId(uuid::Uuid::from_u128(self.seed.wrapping_add(self.given)))
+    }
+}
+
+/// What a room says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Portrait {
+    /// Where it stands.
+    pub position: Position,
+    /// The oldest version that can be replayed.
+    pub oldest: Version,
+    /// Collections and how many records they have.
+    pub collections: BTreeMap<Arc<str>, usize>,
+    /// The size of the whole state as one update.
+    pub bytes: usize,
+    /// How many sessions are attached.
+    pub sessions: usize,
+}
+
+impl Room {
+    /// A room whose document was loaded. `append_seed` is random.
+    #[must_use]
+    pub fn open(
+        standing: &Standing,
+        document: Document,
+        append_seed: u128,
+        limits: Arc<Limits>,
+    ) -> Self {
+        Self {
+            document,
+            timeline: Timeline::new(
+                standing.epoch,
+                standing.head,
+                standing.oldest,
+                limits.recent_entries_max,
+                limits.recent_bytes_max,
+            ),
+            gate: Gate::new(limits.entry_bytes_max),
+            presence: Presence::default(),
+            sessions: Sessions::default(),
+            phase: Phase::Open,
+            live_count: 0,
+            join: None,
+            append_ids: AppendIds {
+                seed: append_seed,
+                given: 0,
+            },
+            retry: Retry::default(),
+            compaction: Compaction::new(standing.snapshot),
+            presence_due: Millis(0),
+            idle_since: None,
+            limits,
+        }
+    }
+
+    /// Takes one input. Effects are added in the order in which they are to be performed.
+    pub fn handle(&mut self, input: Input, now: Now, effects: &mut Vec<Effect>) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        match input {
+            Input::Attach {
+                session,
+                grant,
+                client,
+                listen,
+            } => {
+                self.attach(session, grant, client, listen, effects);
+            }
+            Input::Renew { session, grant } => {
+                if let Some(found) = self.sessions.find(session) {
+                    found.grant = grant;
+                }
+            }
+            Input::Detach { session, departure } => self.detach(session, departure, now),
+            Input::Sync {
+                session,
+                state_vector,
+            } => {
+                self.sync(session, &state_vector, now, effects);
+            }
+            Input::Submit {
+                session,
+                ticket,
+                occasion,
+                update,
+            } => {
+                self.submit(session, ticket, occasion, update, now, effects);
+            }
+            Input::Present { session, states } => self.present(session, states, effects),
+            Input::AskPresence { session } => {
+                let everyone = self.presence.everyone();
+                effects.push(Effect::Tell {
+                    session,
+                    event: Event::Presence(everyone),
+                });
+            }
+            Input::Appended { id, outcome } => self.appended(id, outcome, now, effects),
+            Input::Fetched { entries } => self.fetched(entries, now, effects),
+            Input::Compacted { kept } => self.compacted(kept, now),
+            Input::Delete { session } => self.delete(session, now, effects),
+            Input::Erased { is_done } => self.erased(is_done, effects),
+            Input::Drain => self.phase = Phase::Draining,
+            Input::Tick => {}
+        }
+    }
+
+    /// Says what has gathered: to be called when no input waits.
+    pub fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        self.show_presence(now, effects);
+        self.keep(now, effects);
+        self.rest(now, effects);
+    }
+
+    /// When the room wants to be told the time, if nothing happens before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Millis> {
+        if self.phase == Phase::Over {
+            return None;
+        }
+        let presence = self.presence.has_changes().then_some(self.presence_due);
+        let idle = self
+            .idle_since
+            .map(|since| since.plus(self.limits.room_idle_ms));
+        let keeping = [self.retry.due(), self.compaction.due()];
+        [presence, self.presence.deadline(), idle]
+            .into_iter()
+            .chain(keeping)
+            .flatten()
+            .min()
+    }
+
+    /// The epoch.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.timeline.epoch()
+    }
+
+    /// Where the room stands: its last durable entry.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.timeline.position()
+    }
+
+    /// How many live events there were.
+    #[must_use]
+    pub fn live_count(&self) -> u64 {
+        self.live_count
+    }
+
+    /// Bytes of updates that are not durable yet.
+    #[must_use]
+    pub fn backlog_bytes(&self) -> usize {
+        self.gate.backlog_bytes()
+    }
+
+    /// What the document has, as an encoded state vector.
+    #[must_use]
+    pub fn state_vector(&self) -> Bytes {
+        self.document.state_vector()
+    }
+
+    /// How a kept cursor catches up.
+    #[must_use]
+    pub fn since(&self, since: Option<(Option<Epoch>, Version)>) -> CatchUp {
+        self.timeline.since(since)
+    }
+
+    /// The document as JSON, with everything that was merged so far.
+    #[must_use]
+    pub fn json(&self) -> String {
+        self.document.json()
+    }
+
+    /// The whole state as one Yjs update.
+    pub fn state(&mut self) -> Bytes {
+        self.document.state()
+    }
+
+    /// What a peer with this state vector lacks, and what the room has.
+    pub fn diff(&mut self, state_vector: &[u8]) -> Result<(Bytes, Bytes), Refusal> {
+        let peer = index::StateVector::parse(state_vector)
+            .map_err(|_| Refusal::Malformed("state vector"))?;
+        if self.document.is_foreign(&peer) {
+            return Err(Refusal::EpochChanged);
+        }
+        Ok((self.document.diff(&peer), self.document.state_vector()))
+    }
+
+    /// What the room says of itself.
+    pub fn portrait(&mut self) -> Portrait {
+        Portrait {
+            position: self.timeline.position(),
+            oldest: self.timeline.oldest(),
+            collections: self.document.collections(),
+            bytes: self.document.state().len(),
+            sessions: self.sessions.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Owns one connection's hold on one room. Dropping it ends the session.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::driver::Mail;
+use super::outbox::{Gathered, LiveCursor, Outbox};
+use super::registry::RoomHandle;
+use crate::ids::SessionId;
+use crate::room::{Departure, Event, Grant, Input, Occasion, Ticket};
+use crate::wire::Request;
+
+/// The room's task is gone: whoever attaches next opens the room anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
+
+/// One connection's hold on one room.
+pub struct Attachment {
+    room: Arc<RoomHandle>,
+    session: SessionId,
+    outbox: Arc<Outbox>,
+    live: Option<LiveCursor>,
+    tickets: u64,
+    departure: Departure,
+}
+
+impl Attachment {
+    pub(super) fn new(
+        room: Arc<RoomHandle>,
+        session: SessionId,
+        outbox: Arc<Outbox>,
+        live: Option<LiveCursor>,
+    ) -> Self {
+        Self {
+            room,
+            session,
+            outbox,
+            live,
+            tickets: 0,
+            departure: Departure::Lost,
+        }
+    }
+
+    /// Tells the room what the peer wants; waits while the room is busy.
+    pub async fn request(&mut self, request: Request) -> Result<Ticket, Gone> {
+        let session = self.session;
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let input = match request {
+            Request::Sync { state_vector } => Input::Sync {
+                session,
+                state_vector,
+            },
+            Request::Submit { occasion, update } => Input::Submit {
+                session,
+                ticket,
+                occasion,
+                update,
+            },
+            Request::Present(states) => Input::Present { session, states },
+            Request::AskPresence => Input::AskPresence { session },
+        };
+        self.send(input).await?;
+        Ok(ticket)
+    }
+
+    /// Submits an update.
+    pub async fn submit(&mut self, update: Bytes) -> Result<Ticket, Gone> {
+        self.request(Request::Submit {
+            occasion: Occasion::Edit,
+            update,
+        })
+        .await
+    }
+
+    /// Gives the session a fresh grant.
+    pub async fn renew(&self, grant: Grant) -> Result<(), Gone> {
+        self.send(Input::Renew {
+            session: self.session,
+            grant,
+        })
+        .await
+    }
+
+    /// Deletes the room; the answer is an event.
+    pub async fn delete(&self) -> Result<(), Gone> {
+        self.send(Input::Delete {
+            session: self.session,
+        })
+        .await
+    }
+
+    async fn send(&self, input: Input) -> Result<(), Gone> {
+        self.room
+            .mail
+            .send(Mail::Input(input))
+            .await
+            .map_err(|_| Gone)
+    }
+
+    /// The peer said goodbye: its presence goes at once when this is dropped.
+    pub fn say_goodbye(&mut self) {
+        self.departure = Departure::Clean;
+    }
+
+    /// Takes the next event for this session alone.
+    #[must_use]
+    pub fn next_event(&self) -> Option<Event> {
+        self.outbox.pop()
+    }
+
+    /// Ready once after there may be a new event or new frames.
+    pub fn poll_woken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.outbox.poll_woken(cx)
+    }
+
+    /// Waits for the next event for this session alone.
+    pub async fn event(&self) -> Event {
+        loop {
+            if let Some(event) = self.next_event() {
+                return event;
+            }
+            std::future::poll_fn(|cx| self.poll_woken(cx)).await;
+        }
+    }
+
+    /// Goes on after a diff that includes so many live events.
+    pub fn jump(&mut self, as_of: u64) {
+        if let Some(live) = &mut self.live {
+            live.jump(as_of);
+        }
+    }
+
+    /// Takes the live frames that come next: whole batches, until there are `bytes_max` or more.
+    pub fn gather(&mut self, bytes_max: usize, out: &mut VecDeque<Bytes>) -> Gathered {
+        match &mut self.live {
+            Some(live) => live.gather(self.session, bytes_max, out),
+            None => Gathered::Frames,
+        }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        // An error means that the room is gone, and the session with it.
+        let _ = self.room.departures.send((self.session, self.departure));
+    }
+}

@@ -1,0 +1,405 @@
+//! Owns one room's task: mailbox, then the core, then its effects. One task, one room, one owner of the document.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::outbox::{Batch, LiveCursor, Outbox, Ring};
+use super::registry::{Registry, RoomHandle};
+use super::{Shared, compactor, loader, rows};
+use crate::ids::{Epoch, Millis, Now, Position, RoomId, SessionId, UnixMillis};
+use crate::room::{Departure, Effect, End, Event, Grant, Input, Listen, Outcome, Room};
+use crate::store::{Append, Appended, Failure};
+use crate::wire::Dialect;
+
+/// As many inputs are taken as one batch: what waits together travels together.
+const BATCH_INPUTS_MAX: usize = 512;
+
+/// What arrives in a room's mailbox.
+pub enum Mail {
+    /// A session at the door; it is given its place in the ring of its dialect.
+    Attach(Box<Arrival>),
+    /// Something for the core.
+    Input(Input),
+    /// A question, answered between two batches.
+    Ask(Box<dyn FnOnce(&mut Room, Now) + Send>),
+}
+
+/// A session at the door.
+pub struct Arrival {
+    /// The session.
+    pub session: SessionId,
+    /// What it may do.
+    pub grant: Grant,
+    /// Its device or tab.
+    pub client: Arc<str>,
+    /// The dialect in which it listens live, if it does.
+    pub dialect: Option<Dialect>,
+    /// Where it is told.
+    pub outbox: Arc<Outbox>,
+    /// Says that it is in.
+    pub reply: oneshot::Sender<Option<LiveCursor>>,
+}
+
+/// The receiving ends of a room's mailbox.
+pub struct Mailbox {
+    /// Bounded: who writes to a busy room waits.
+    pub mail: mpsc::Receiver<Mail>,
+    /// Departures are never refused; there is at most one per session.
+    pub departures: mpsc::UnboundedReceiver<(SessionId, Departure)>,
+}
+
+/// One room's task.
+pub struct Driver {
+    room: Room,
+    name: RoomId,
+    epoch: Epoch,
+    shared: Arc<Shared>,
+    registry: Arc<Registry>,
+    handle: Arc<RoomHandle>,
+    mailbox: Mailbox,
+    head: watch::Sender<Position>,
+    sessions: HashMap<SessionId, Arc<Outbox>>,
+    rings: Vec<(Arc<Ring>, Batch)>,
+    pending: FuturesUnordered<BoxFuture<'static, Input>>,
+    effects: Vec<Effect>,
+    is_over: bool,
+}
+
+impl Driver {
+    /// A driver for a room that was opened.
+    pub fn new(
+        room: Room,
+        name: RoomId,
+        shared: Arc<Shared>,
+        registry: Arc<Registry>,
+        handle: Arc<RoomHandle>,
+        mailbox: Mailbox,
+        head: watch::Sender<Position>,
+    ) -> Self {
+        Self {
+            epoch: room.epoch(),
+            room,
+            name,
+            shared,
+            registry,
+            handle,
+            mailbox,
+            head,
+            sessions: HashMap::new(),
+            rings: Vec::new(),
+            pending: FuturesUnordered::new(),
+            effects: Vec::new(),
+            is_over: false,
+        }
+    }
+
+    /// Drives the room until it rests, is abandoned, or panics.
+    pub async fn run(mut self) {
+        let mut mail = Vec::with_capacity(16);
+        let drain = self.shared.drain.clone();
+        let mut is_draining = false;
+        while !self.is_over {
+            let deadline = self.room.deadline();
+            tokio::select! {
+                biased;
+                Some((session, departure)) = self.mailbox.departures.recv() => {
+                    self.sessions.remove(&session);
+                    self.feed(Input::Detach { session, departure });
+                }
+                Some(input) = self.pending.next(), if !self.pending.is_empty() => {
+                    self.feed(input);
+                }
+                count = self.mailbox.mail.recv_many(&mut mail, BATCH_INPUTS_MAX) => {
+                    if count == 0 {
+                        break;
+                    }
+                    for mail in mail.drain(..) {
+                        self.open(mail);
+                    }
+                }
+                () = sleep_until(&self.shared, deadline) => self.feed(Input::Tick),
+                () = drain.cancelled(), if !is_draining => {
+                    is_draining = true;
+                    self.feed(Input::Drain);
+                }
+            }
+            self.settle();
+        }
+        self.registry.remove(&self.name, &self.handle);
+    }
+
+    fn open(&mut self, mail: Mail) {
+        match mail {
+            Mail::Input(input) => self.feed(input),
+            Mail::Attach(arrival) => self.arrive(*arrival),
+            Mail::Ask(question) => {
+                let now = self.shared.clock.now();
+                let room = &mut self.room;
+                if catch_unwind(AssertUnwindSafe(|| question(room, now))).is_err() {
+                    self.fail(None);
+                }
+            }
+        }
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        let Arrival {
+            session,
+            grant,
+            client,
+            dialect,
+            outbox,
+            reply,
+        } = arrival;
+        let cursor = dialect.map(|dialect| self.ring(dialect).cursor());
+        let listen = if dialect.is_some() {
+            Listen::Live
+        } else {
+            Listen::Answers
+        };
+        self.sessions.insert(session, outbox);
+        if reply.send(cursor).is_err() {
+            // The connection ended while it waited at the door.
+            self.sessions.remove(&session);
+            return;
+        }
+        self.feed(Input::Attach {
+            session,
+            grant,
+            client,
+            listen,
+        });
+    }
+
+    fn ring(&mut self, dialect: Dialect) -> Arc<Ring> {
+        if let Some((ring, _)) = self
+            .rings
+            .iter()
+            .find(|(ring, _)| ring.dialect() == dialect)
+        {
+            return ring.clone();
+        }
+        self.publish();
+        let state_vector = self.room.state_vector();
+        let ring = Arc::new(Ring::new(dialect, self.room.live_count(), state_vector));
+        self.rings.push((ring.clone(), Batch::default()));
+        ring
+    }
+
+    /// Tells the core; a panic in it ends this room alone, and whoever sent the input that it died of.
+    fn feed(&mut self, input: Input) {
+        if self.is_over {
+            return;
+        }
+        let now = self.shared.clock.now();
+        let sender = sender(&input);
+        let (room, effects) = (&mut self.room, &mut self.effects);
+        let done = catch_unwind(AssertUnwindSafe(|| room.handle(input, now, effects)));
+        if done.is_err() {
+            return self.fail(sender);
+        }
+        self.perform();
+    }
+
+    fn settle(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let now = self.shared.clock.now();
+        let (room, effects) = (&mut self.room, &mut self.effects);
+        if catch_unwind(AssertUnwindSafe(|| room.settle(now, effects))).is_err() {
+            return self.fail(None);
+        }
+        self.perform();
+        self.publish();
+        self.shared
+            .meter
+            .backlog(&self.handle.backlog, self.room.backlog_bytes());
+    }
+
+    fn perform(&mut self) {
+        for effect in std::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Live { except, event } => {
+                    self.shared.meter.live(self.sessions.len());
+                    for (ring, batch) in &mut self.rings {
+                        batch.add(ring.dialect(), except, &event);
+                    }
+                }
+                Effect::Tell { session, event } => self.tell(session, event),
+                Effect::Append {
+                    id,
+                    expected,
+                    entries,
+                } => {
+                    let append = Append {
+                        room: self.name.clone(),
+                        epoch: self.epoch,
+                        id,
+                        expected,
+                        rows: entries.iter().map(|entry| rows::encode(entry)).collect(),
+                    };
+                    self.append(append);
+                }
+                Effect::Release { entries } => {
+                    self.shared.meter.entries(entries.len());
+                    self.head.send_replace(self.room.position());
+                }
+                Effect::Fetch { after } => self.fetch(after),
+                Effect::Compact { through } => self.compact(through),
+                Effect::Erase { former } => {
+                    let (shared, name, epoch) =
+                        (self.shared.clone(), self.name.clone(), self.epoch);
+                    self.pending.push(Box::pin(async move {
+                        let erased = shared.store.delete(&name, epoch, &former).await;
+                        shared.meter.outcome("delete", &name, erased.as_ref().err());
+                        Input::Erased {
+                            is_done: erased.is_ok(),
+                        }
+                    }));
+                }
+                Effect::Rest => self.is_over = self.registry.release(&self.name, &self.handle),
+                Effect::Abandon { end } => self.end(&end),
+            }
+        }
+        self.effects = Vec::new();
+    }
+
+    fn tell(&mut self, session: SessionId, event: Event) {
+        // What is told alone may build on what was told to all: a diff is counted in live events.
+        if matches!(event, Event::Diff { .. }) {
+            self.publish();
+        }
+        if let Event::Refused { refusal, .. } = &event {
+            self.shared.meter.refusal(refusal);
+        }
+        if let Some(outbox) = self.sessions.get(&session) {
+            outbox.push(event);
+        }
+    }
+
+    /// Puts what gathered into the rings and wakes everyone.
+    fn publish(&mut self) {
+        let mut has_news = false;
+        for (ring, batch) in &mut self.rings {
+            if batch.is_empty() {
+                continue;
+            }
+            has_news = true;
+            if ring.publish(std::mem::take(batch)) > self.shared.limits.ring_bytes_max {
+                ring.turn(self.room.state_vector());
+            }
+        }
+        if has_news {
+            for outbox in self.sessions.values() {
+                outbox.wake();
+            }
+        }
+    }
+
+    fn append(&mut self, append: Append) {
+        let (shared, id, name) = (self.shared.clone(), append.id, self.name.clone());
+        self.pending.push(Box::pin(async move {
+            let begun = shared.clock.now().mono;
+            let answer = shared.journal.append(append).await;
+            shared.meter.append(shared.clock.now().mono.0 - begun.0);
+            shared.meter.outcome("append", &name, answer.as_ref().err());
+            let outcome = match answer {
+                Ok(Appended::Kept) => Outcome::Kept,
+                Ok(Appended::Moved(stands)) => Outcome::Moved(stands),
+                Err(_) => Outcome::Unclear,
+            };
+            Input::Appended { id, outcome }
+        }));
+    }
+
+    fn fetch(&mut self, after: crate::ids::Version) {
+        let (shared, name, epoch) = (self.shared.clone(), self.name.clone(), self.epoch);
+        self.pending.push(Box::pin(async move {
+            let read = shared.store.read(&name, epoch, after, loader::PAGE).await;
+            let entries = read.and_then(|rows| {
+                let decoded = rows.iter().map(|row| rows::decode(row).map(Arc::new));
+                decoded
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(Failure::Corrupt)
+            });
+            shared.meter.outcome("read", &name, entries.as_ref().err());
+            Input::Fetched {
+                entries: entries.ok(),
+            }
+        }));
+    }
+
+    fn compact(&mut self, through: crate::ids::Version) {
+        let (shared, name, epoch) = (self.shared.clone(), self.name.clone(), self.epoch);
+        let retention = shared.limits.log_retention_ms;
+        let before = UnixMillis(shared.clock.now().wall.0.saturating_sub(retention as i64));
+        self.pending.push(Box::pin(async move {
+            let task = {
+                let (shared, name) = (shared.clone(), name.clone());
+                async move { compactor::compact(&shared.store, &name, epoch, through, before).await }
+            };
+            // A task of its own: folding a large room takes a while, and a panic in it stays there.
+            let kept = match tokio::spawn(task).await {
+                Ok(kept) => kept,
+                Err(_) => Err(Failure::Corrupt("folding panicked".into())),
+            };
+            shared.meter.outcome("compact", &name, kept.as_ref().err());
+            Input::Compacted { kept: kept.ok() }
+        }));
+    }
+
+    /// The core panicked: the room ends and is opened anew by whoever comes next.
+    fn fail(&mut self, offender: Option<SessionId>) {
+        self.shared.meter.panic(&self.name);
+        if let Some(outbox) = offender.and_then(|session| self.sessions.remove(&session)) {
+            outbox.push(Event::Ended(End::Malformed("update")));
+        }
+        self.end(&End::Internal);
+    }
+
+    fn end(&mut self, end: &End) {
+        self.publish();
+        for outbox in self.sessions.values() {
+            outbox.push(Event::Ended(end.clone()));
+        }
+        self.is_over = true;
+    }
+}
+
+/// Whose input it is.
+fn sender(input: &Input) -> Option<SessionId> {
+    match input {
+        Input::Submit { session, .. }
+        | Input::Sync { session, .. }
+        | Input::Present { session, .. } => Some(*session),
+        Input::Attach { .. }
+        | Input::Renew { .. }
+        | Input::Detach { .. }
+        | Input::AskPresence { .. }
+        | Input::Appended { .. }
+        | Input::Fetched { .. }
+        | Input::Compacted { .. }
+        | Input::Delete { .. }
+        | Input::Erased { .. }
+        | Input::Tick
+        | Input::Drain => None,
+    }
+}
+
+async fn sleep_until(shared: &Shared, deadline: Option<Millis>) {
+    let Some(deadline) = deadline else {
+        return std::future::pending().await;
+    };
+    let now = shared.clock.now().mono;
+    if deadline > now {
+        tokio::time::sleep(Duration::from_millis(deadline.0 - now.0)).await;
+    }
+}

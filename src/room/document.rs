@@ -1,0 +1,358 @@
+//! Owns the CRDT behind a wall: checked bytes in, changes out. Knows nothing of versions or people.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use yrs::updates::decoder::Decode;
+use yrs::{ClientID, Doc, OffsetKind, Options, Out, ReadTxn, Transact, Update};
+
+use super::index::{Index, RootKind, StateVector};
+use super::message::{Change, ChangeKind, FieldChange, Value};
+use super::record::{Cell, Writer, read_cell, read_field};
+use super::update::{self, Checked, Rejected, Touch};
+
+/// What an update did to the document.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// The document had all of it.
+    Nothing,
+    /// It has something new.
+    Changed(Vec<Change>),
+}
+
+/// Why an update was not applied.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The validator refuses it; the document is as it was.
+    Rejected(Rejected),
+    /// The CRDT failed on it and the document is not to be trusted any more.
+    Broken(String),
+}
+
+impl From<Rejected> for Fault {
+    fn from(rejected: Rejected) -> Self {
+        Self::Rejected(rejected)
+    }
+}
+
+/// One room's document.
+#[derive(Debug)]
+pub struct Document {
+    doc: Doc,
+    index: Index,
+    /// The whole state, as long as nothing changed since it was encoded.
+    state: Option<Bytes>,
+}
+
+/// What the touched places held before an update.
+type Before<'a> = Vec<(&'a Touch, Held)>;
+
+#[derive(Debug)]
+enum Held {
+    Cell(Cell),
+    Field(Value),
+    Root,
+}
+
+impl Document {
+    /// An empty document that writes under `client` and refuses content of the `former` epochs.
+    #[must_use]
+    pub fn new(client: u32, former: StateVector) -> Self {
+        let mut index = Index::with_former(former);
+        index.reserve_client(u64::from(client));
+        let doc = Doc::with_options(Options {
+            offset_kind: OffsetKind::Utf16,
+            ..Options::with_client_id(ClientID::new(u64::from(client)))
+        });
+        Self {
+            doc,
+            index,
+            state: None,
+        }
+    }
+
+    /// Takes stored bytes in: a snapshot, or an update of the log. Derives no changes.
+    pub fn load(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let checked = update::check_state(bytes, &self.index)?;
+        self.define_roots(&checked);
+        let update = Update::decode_v1(bytes).map_err(|error| Fault::Broken(error.to_string()))?;
+        let mut txn = self.doc.transact_mut();
+        txn.apply_update(update)
+            .map_err(|error| Fault::Broken(error.to_string()))?;
+        if txn.has_missing_updates() {
+            return Err(Fault::Broken("stored updates leave a gap".into()));
+        }
+        drop(txn);
+        self.index.accept(checked);
+        self.state = None;
+        Ok(())
+    }
+
+    /// Applies a client's update, or nothing of it.
+    pub fn apply(&mut self, bytes: &[u8]) -> Result<Applied, Fault> {
+        let checked = update::check(bytes, &self.index)?;
+        if checked.is_known() {
+            return Ok(Applied::Nothing);
+        }
+        let Ok(decoded) = Update::decode_v1(bytes) else {
+            return Err(Fault::Rejected(Rejected::Malformed("not decodable")));
+        };
+        self.define_roots(&checked);
+        let mut txn = self.doc.transact_mut();
+        let before = hold(&txn, checked.touched());
+        txn.apply_update(decoded)
+            .map_err(|error| Fault::Broken(error.to_string()))?;
+        if txn.has_missing_updates() {
+            return Err(Fault::Broken("an accepted update is pending".into()));
+        }
+        let has_changes = !txn.insert_set().is_empty() || !txn.delete_set().is_empty();
+        let applied = if has_changes {
+            Applied::Changed(changes(&txn, before))
+        } else {
+            Applied::Nothing
+        };
+        drop(txn);
+        self.index.accept(checked);
+        if has_changes {
+            self.state = None;
+        }
+        Ok(applied)
+    }
+
+    /// Whether the document has all that the update holds.
+    pub fn knows(&self, bytes: &[u8]) -> Result<bool, Rejected> {
+        Ok(update::check(bytes, &self.index)?.is_known())
+    }
+
+    /// Whether the peer holds content of a former epoch.
+    #[must_use]
+    pub fn is_foreign(&self, state_vector: &StateVector) -> bool {
+        self.index.is_foreign(state_vector)
+    }
+
+    /// The whole state as one update; encoded once as long as nothing changes.
+    pub fn state(&mut self) -> Bytes {
+        if let Some(state) = &self.state {
+            return state.clone();
+        }
+        let state = self.encode(&yrs::StateVector::default());
+        self.state = Some(state.clone());
+        state
+    }
+
+    /// What a peer with this state vector lacks, as one update.
+    pub fn diff(&mut self, state_vector: &StateVector) -> Bytes {
+        if state_vector.is_empty() {
+            return self.state();
+        }
+        let since = state_vector
+            .iter()
+            .map(|(client, clock)| (ClientID::new(client), clock));
+        self.encode(&since.collect())
+    }
+
+    fn encode(&self, since: &yrs::StateVector) -> Bytes {
+        self.doc.transact().encode_state_as_update_v1(since).into()
+    }
+
+    /// What the document has, encoded.
+    #[must_use]
+    pub fn state_vector(&self) -> Bytes {
+        self.index.state_vector()
+    }
+
+    /// What the document and the former epochs have, encoded: what the next epoch refuses.
+    #[must_use]
+    pub fn epitaph(&self) -> Bytes {
+        self.index.epitaph()
+    }
+
+    /// The document as a JSON object of its roots.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let txn = self.doc.transact();
+        let roots = self.index.roots().filter_map(|(name, kind)| {
+            let root = match kind {
+                RootKind::Map => Out::YMap(txn.get_map(name.clone())?),
+                RootKind::Array => Out::YArray(txn.get_array(name.clone())?),
+                RootKind::Text => Out::YText(txn.get_text(name.clone())?),
+                RootKind::Xml => Out::YXmlFragment(txn.get_xml_fragment(name.clone())?),
+            };
+            Some((&**name, root))
+        });
+        let mut writer = Writer {
+            text: String::new(),
+            bytes_max: usize::MAX,
+        };
+        let written = writer.object(roots, |writer, root| writer.out(&txn, &root, 0));
+        debug_assert!(written.is_ok(), "the validator bounds the depth");
+        writer.text
+    }
+
+    /// Each collection and how many records it has.
+    #[must_use]
+    pub fn collections(&self) -> BTreeMap<Arc<str>, usize> {
+        let txn = self.doc.transact();
+        let maps = self
+            .index
+            .roots()
+            .filter(|(_, kind)| *kind == RootKind::Map);
+        maps.filter_map(|(name, _)| {
+            let map = txn.get_map(name.clone())?;
+            let records = yrs::Map::iter(&map, &txn)
+                .filter(|(_, out)| is_record(out))
+                .count();
+            (records > 0).then(|| (name.clone(), records))
+        })
+        .collect()
+    }
+
+    fn define_roots(&self, checked: &Checked) {
+        for (name, kind) in checked.new_roots() {
+            let name = name.clone();
+            match kind {
+                RootKind::Map => drop(self.doc.get_or_insert_map(name)),
+                RootKind::Array => drop(self.doc.get_or_insert_array(name)),
+                RootKind::Text => drop(self.doc.get_or_insert_text(name)),
+                RootKind::Xml => drop(self.doc.get_or_insert_xml_fragment(name)),
+            }
+        }
+    }
+}
+
+fn is_record(out: &Out) -> bool {
+    matches!(out, Out::YMap(_))
+}
+
+/// Reads the touched places before an update is applied: afterwards a deleted record reads as empty.
+fn hold<'a, T: ReadTxn>(txn: &T, touched: &'a [Touch]) -> Before<'a> {
+    touched
+        .iter()
+        .map(|touch| {
+            let held = match touch {
+                Touch::Root(_) => Held::Root,
+                Touch::Record { root, record } => Held::Cell(read_cell(txn, root, record)),
+                Touch::Field {
+                    root,
+                    record,
+                    field,
+                } => Held::Field(read_field(txn, root, record, field)),
+            };
+            (touch, held)
+        })
+        .collect()
+}
+
+/// Compares the touched places with what they held: records first touched first, each once.
+fn changes<T: ReadTxn>(txn: &T, before: Before<'_>) -> Vec<Change> {
+    let mut changes: Vec<Change> = Vec::new();
+    let mut slots: BTreeMap<(Arc<str>, Arc<str>), usize> = BTreeMap::new();
+    let mut documents: Vec<Arc<str>> = Vec::new();
+    let mut whole: Vec<(&Arc<str>, &Arc<str>)> = Vec::new();
+    for (touch, held) in &before {
+        if let (Touch::Record { root, record }, Held::Cell(_)) = (touch, held) {
+            whole.push((root, record));
+        }
+    }
+    whole.sort_unstable();
+    for (touch, held) in before {
+        match (touch, held) {
+            (Touch::Record { root, record }, Held::Cell(old)) => {
+                let new = read_cell(txn, root, record);
+                if old == Cell::Plain || new == Cell::Plain {
+                    documents.push(root.clone());
+                }
+                changes.extend(record_change(root, record, old, new));
+            }
+            (
+                Touch::Field {
+                    root,
+                    record,
+                    field,
+                },
+                Held::Field(old),
+            ) => {
+                if whole.binary_search(&(root, record)).is_ok() {
+                    continue;
+                }
+                let new = read_field(txn, root, record, field);
+                if old == new && old != Value::TooLong {
+                    continue;
+                }
+                let slot = *slots
+                    .entry((root.clone(), record.clone()))
+                    .or_insert_with(|| {
+                        changes.push(Change {
+                            kind: ChangeKind::Update,
+                            collection: root.clone(),
+                            record: Some(record.clone()),
+                            fields: Vec::new(),
+                        });
+                        changes.len() - 1
+                    });
+                changes[slot].fields.push(FieldChange {
+                    field: field.clone(),
+                    old,
+                    new,
+                });
+            }
+            (
+                Touch::Root(root) | Touch::Record { root, .. } | Touch::Field { root, .. },
+                Held::Root | Held::Cell(_) | Held::Field(_),
+            ) => documents.push(root.clone()),
+        }
+    }
+    documents.sort_unstable();
+    documents.dedup();
+    changes.extend(documents.into_iter().map(|collection| Change {
+        kind: ChangeKind::Document,
+        collection,
+        record: None,
+        fields: Vec::new(),
+    }));
+    changes
+}
+
+/// What became of a record whose place in the collection was written.
+fn record_change(root: &Arc<str>, record: &Arc<str>, old: Cell, new: Cell) -> Option<Change> {
+    let (kind, old, new) = match (old, new) {
+        (Cell::Record(old), Cell::Record(new)) => (ChangeKind::Update, old, new),
+        (Cell::Record(old), Cell::Absent | Cell::Plain) => {
+            (ChangeKind::Delete, old, BTreeMap::new())
+        }
+        (Cell::Absent | Cell::Plain, Cell::Record(new)) => {
+            (ChangeKind::Create, BTreeMap::new(), new)
+        }
+        (Cell::Absent | Cell::Plain, Cell::Absent | Cell::Plain) => return None,
+    };
+    let mut fields = Vec::new();
+    for (field, before) in &old {
+        let after = new.get(field).cloned().unwrap_or(Value::Absent);
+        if *before != after || after == Value::TooLong {
+            fields.push(FieldChange {
+                field: field.clone(),
+                old: before.clone(),
+                new: after,
+            });
+        }
+    }
+    for (field, after) in new {
+        if !old.contains_key(&field) {
+            fields.push(FieldChange {
+                field,
+                old: Value::Absent,
+                new: after,
+            });
+        }
+    }
+    if kind == ChangeKind::Update && fields.is_empty() {
+        return None;
+    }
+    Some(Change {
+        kind,
+        collection: root.clone(),
+        record: Some(record.clone()),
+        fields,
+    })
+}

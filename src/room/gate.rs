@@ -1,0 +1,296 @@
+//! Owns what may not be said yet: the open batch, the batch in flight, and the answers that wait for it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::message::{Actor, Change, ChangeEvent, Entry, Ticket};
+use crate::ids::{AppendId, SessionId, UnixMillis, Version};
+
+/// The most entries that one append carries, so that a long backlog is kept in steps.
+const APPEND_ENTRIES_MAX: usize = 64;
+
+/// An edit that is merged into the document and not durable yet.
+#[derive(Debug)]
+pub struct Pending {
+    /// Who hears when it is durable.
+    pub session: SessionId,
+    /// Under which name.
+    pub ticket: Ticket,
+    /// Who made it.
+    pub actor: Actor,
+    /// The update as it came.
+    pub update: Bytes,
+    /// What it did.
+    pub changes: Vec<Change>,
+}
+
+/// The batch in flight.
+#[derive(Debug)]
+pub struct Flight {
+    /// Marks the append over all its tries.
+    pub id: AppendId,
+    /// The head that the store should have.
+    pub expected: Version,
+    /// Numbered from `expected + 1`.
+    pub entries: Arc<[Arc<Entry>]>,
+    answers: Vec<Answer>,
+    bytes: usize,
+}
+
+/// Who waits for which version.
+#[derive(Debug)]
+pub struct Answer {
+    /// Who.
+    pub session: SessionId,
+    /// For what.
+    pub ticket: Ticket,
+    /// The update, to be given back.
+    pub update: Bytes,
+    /// The version that includes it.
+    pub version: Version,
+}
+
+#[derive(Debug, Default)]
+struct Draft {
+    updates: Vec<Bytes>,
+    events: Vec<ChangeEvent>,
+    actors: Vec<Actor>,
+    waiting: Vec<(SessionId, Ticket, Bytes)>,
+    bytes: usize,
+}
+
+/// The open batch and the one in flight.
+#[derive(Debug)]
+pub struct Gate {
+    open: VecDeque<Draft>,
+    flight: Option<Flight>,
+    bytes: usize,
+    entry_bytes_max: usize,
+}
+
+impl Gate {
+    /// A gate with nothing behind it, whose entries grow up to so many bytes by joining edits.
+    #[must_use]
+    pub fn new(entry_bytes_max: usize) -> Self {
+        Self {
+            open: VecDeque::new(),
+            flight: None,
+            bytes: 0,
+            entry_bytes_max,
+        }
+    }
+
+    /// Bytes of updates that are not durable yet.
+    #[must_use]
+    pub fn backlog_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether everything is durable.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.flight.is_none()
+    }
+
+    /// Takes an edit in. Edits that wait together become one entry, up to its size.
+    pub fn push(&mut self, edit: Pending) {
+        let size = edit.update.len();
+        self.bytes += size;
+        let joins = self
+            .open
+            .back()
+            .is_some_and(|last| last.bytes + size <= self.entry_bytes_max);
+        if !joins {
+            self.open.push_back(Draft::default());
+        }
+        let draft = self.open.back_mut().expect("a draft was just made");
+        draft.bytes += size;
+        if !draft.actors.contains(&edit.actor) {
+            draft.actors.push(edit.actor.clone());
+        }
+        let actor = edit.actor;
+        draft
+            .events
+            .extend(edit.changes.into_iter().map(|change| ChangeEvent {
+                change,
+                actor: actor.clone(),
+            }));
+        draft.updates.push(edit.update.clone());
+        draft.waiting.push((edit.session, edit.ticket, edit.update));
+    }
+
+    /// Lets a session wait for all that is behind the gate; `false` when nothing is.
+    pub fn attend(&mut self, session: SessionId, ticket: Ticket) -> bool {
+        if let Some(last) = self.open.back_mut() {
+            last.waiting.push((session, ticket, Bytes::new()));
+        } else if let Some(flight) = &mut self.flight {
+            let version = Version(flight.expected.0 + flight.entries.len() as u64);
+            flight.answers.push(Answer {
+                session,
+                ticket,
+                update: Bytes::new(),
+                version,
+            });
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Sends the next batch on its way, if none is and there is one.
+    pub fn depart(&mut self, id: AppendId, head: Version, at: UnixMillis) -> Option<&Flight> {
+        if self.flight.is_some() || self.open.is_empty() {
+            return None;
+        }
+        let mut entries = Vec::new();
+        let mut answers = Vec::new();
+        let mut bytes = 0;
+        let mut version = head;
+        while entries.len() < APPEND_ENTRIES_MAX {
+            let Some(draft) = self.open.pop_front() else {
+                break;
+            };
+            version = version.next();
+            bytes += draft.bytes;
+            answers.extend(
+                draft
+                    .waiting
+                    .into_iter()
+                    .map(|(session, ticket, update)| Answer {
+                        session,
+                        ticket,
+                        update,
+                        version,
+                    }),
+            );
+            entries.push(Arc::new(Entry {
+                version,
+                at,
+                actors: draft.actors,
+                updates: draft.updates,
+                events: draft.events,
+            }));
+        }
+        self.flight = Some(Flight {
+            id,
+            expected: head,
+            entries: entries.into(),
+            answers,
+            bytes,
+        });
+        self.flight.as_ref()
+    }
+
+    /// The batch in flight.
+    #[must_use]
+    pub fn flight(&self) -> Option<&Flight> {
+        self.flight.as_ref()
+    }
+
+    /// The batch in flight has arrived: what may be said now.
+    pub fn arrive(&mut self) -> Option<(Arc<[Arc<Entry>]>, Vec<Answer>)> {
+        let flight = self.flight.take()?;
+        self.bytes -= flight.bytes;
+        Some((flight.entries, flight.answers))
+    }
+
+    /// Others were faster: the batch in flight is numbered anew, from another head and under another id.
+    pub fn renumber(&mut self, id: AppendId, head: Version) {
+        let Some(flight) = &mut self.flight else {
+            return;
+        };
+        let shift = |version: Version| Version(version.0 - flight.expected.0 + head.0);
+        flight.entries = flight
+            .entries
+            .iter()
+            .map(|entry| {
+                Arc::new(Entry {
+                    version: shift(entry.version),
+                    ..Entry::clone(entry)
+                })
+            })
+            .collect();
+        for answer in &mut flight.answers {
+            answer.version = shift(answer.version);
+        }
+        flight.id = id;
+        flight.expected = head;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn edit(session: u64, ticket: u64, bytes: usize) -> Pending {
+        Pending {
+            session: SessionId(session),
+            ticket: Ticket(ticket),
+            actor: Actor {
+                user: "ada".into(),
+                client: session.to_string().into(),
+            },
+            update: Bytes::from(vec![0; bytes]),
+            changes: Vec::new(),
+        }
+    }
+
+    fn id(n: u128) -> AppendId {
+        AppendId(Uuid::from_u128(n))
+    }
+
+    #[test]
+    fn ke2_edits_that_wait_together_become_one_entry_up_to_its_size() {
+        let mut gate = Gate::new(10);
+        for ticket in 0..3 {
+            gate.push(edit(1, ticket, 4));
+        }
+        let flight = gate
+            .depart(id(1), Version(7), UnixMillis(0))
+            .expect("a batch waits");
+        let sizes: Vec<_> = flight
+            .entries
+            .iter()
+            .map(|e| (e.version.0, e.updates.len()))
+            .collect();
+        assert_eq!(sizes, [(8, 2), (9, 1)]);
+    }
+
+    #[test]
+    fn ke3_an_answer_waits_for_its_append_and_one_append_flies_at_a_time() {
+        let mut gate = Gate::new(10);
+        gate.push(edit(1, 1, 4));
+        assert!(gate.depart(id(1), Version(0), UnixMillis(0)).is_some());
+        gate.push(edit(2, 2, 4));
+        assert!(gate.depart(id(2), Version(1), UnixMillis(0)).is_none());
+        assert_eq!(gate.backlog_bytes(), 8);
+        let (entries, answers) = gate.arrive().expect("a batch was in flight");
+        assert_eq!(entries.len(), 1);
+        assert_eq!(answers.iter().map(|a| a.ticket.0).collect::<Vec<_>>(), [1]);
+        assert_eq!(gate.backlog_bytes(), 4);
+        assert!(!gate.is_empty());
+    }
+
+    #[test]
+    fn ke4_a_lost_race_renumbers_the_batch_and_its_answers() {
+        let mut gate = Gate::new(4);
+        gate.push(edit(1, 1, 4));
+        gate.push(edit(1, 2, 4));
+        gate.depart(id(1), Version(3), UnixMillis(0));
+        gate.renumber(id(2), Version(9));
+        let flight = gate.flight().expect("still in flight");
+        assert_eq!((flight.id, flight.expected), (id(2), Version(9)));
+        let (entries, answers) = gate.arrive().expect("a batch was in flight");
+        assert_eq!(
+            entries.iter().map(|e| e.version.0).collect::<Vec<_>>(),
+            [10, 11]
+        );
+        assert_eq!(
+            answers.iter().map(|a| a.version.0).collect::<Vec<_>>(),
+            [10, 11]
+        );
+    }
+}

@@ -1,0 +1,359 @@
+//! Owns the live lane of a room: who comes and goes, what they send, what leaves at once.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::document::{Applied, Fault};
+use super::gate::Pending;
+use super::grant::{Access, Grant};
+use super::index::StateVector;
+use super::message::{
+    Departure, Effect, End, Event, Listen, LiveEvent, Occasion, Presented, Refusal, Ticket,
+};
+use super::presence::Unfit;
+use super::update::{self, Rejected};
+use super::{Join, Phase, Room};
+use crate::ids::{Now, SessionId};
+
+/// A session whose answers leave a gap so often in a row is not a correct client.
+const STRIKES_MAX: u32 = 3;
+
+impl Room {
+    pub(super) fn attach(
+        &mut self,
+        session: SessionId,
+        grant: Grant,
+        client: Arc<str>,
+        listen: Listen,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.phase != Phase::Open {
+            effects.push(Effect::Tell {
+                session,
+                event: Event::Ended(End::Unavailable),
+            });
+            return;
+        }
+        if self.sessions.len() >= self.limits.sessions_per_room_max {
+            effects.push(Effect::Tell {
+                session,
+                event: Event::Ended(End::TooFast),
+            });
+            return;
+        }
+        self.idle_since = None;
+        self.sessions.attach(session, grant, client, listen);
+        if listen == Listen::Live {
+            self.ask(session, effects);
+            if !self.presence.is_empty() {
+                let everyone = self.presence.everyone();
+                effects.push(Effect::Tell {
+                    session,
+                    event: Event::Presence(everyone),
+                });
+            }
+        }
+    }
+
+    pub(super) fn detach(&mut self, session: SessionId, departure: Departure, now: Now) {
+        if !self.sessions.detach(session) {
+            return;
+        }
+        match departure {
+            Departure::Clean => self.presence.leave(session),
+            Departure::Lost => {
+                self.presence
+                    .lose(session, now.mono.plus(self.limits.presence_grace_ms));
+            }
+        }
+    }
+
+    /// Asks a session for what the room lacks, unless it was asked already.
+    fn ask(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
+        let state_vector = self.document.state_vector();
+        let Some(found) = self.sessions.find(session) else {
+            return;
+        };
+        if !found.is_asked {
+            found.is_asked = true;
+            effects.push(Effect::Tell {
+                session,
+                event: Event::Missing { state_vector },
+            });
+        }
+    }
+
+    pub(super) fn sync(
+        &mut self,
+        session: SessionId,
+        state_vector: &Bytes,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(found) = self.sessions.find(session) else {
+            return;
+        };
+        let event = match found.require(Access::Read, now.wall) {
+            Err(_) => Event::Ended(End::Expired),
+            Ok(()) => match StateVector::parse(state_vector) {
+                Err(_) => Event::Ended(End::Malformed("state vector")),
+                Ok(peer) if self.document.is_foreign(&peer) => Event::Ended(End::EpochChanged),
+                Ok(peer) => self.catch_up(&peer),
+            },
+        };
+        effects.push(Effect::Tell { session, event });
+    }
+
+    /// The one way in which a live cursor catches up.
+    fn catch_up(&mut self, peer: &StateVector) -> Event {
+        if !peer.is_empty() {
+            let diff = self.document.diff(peer);
+            return Event::Diff {
+                chunks: self.chunks(&diff),
+                as_of: self.live_count,
+            };
+        }
+        if let Some(join) = &self.join {
+            return Event::Diff {
+                chunks: join.chunks.clone(),
+                as_of: join.as_of,
+            };
+        }
+        let state = self.document.state();
+        let chunks = self.chunks(&state);
+        self.join = Some(Join {
+            chunks: chunks.clone(),
+            as_of: self.live_count,
+            bytes_since: 0,
+        });
+        Event::Diff {
+            chunks,
+            as_of: self.live_count,
+        }
+    }
+
+    fn chunks(&self, update: &Bytes) -> Arc<[Bytes]> {
+        if update.len() <= self.limits.sync_chunk_bytes {
+            return [update.clone()].into();
+        }
+        update::split(update, self.limits.sync_chunk_bytes).into()
+    }
+
+    pub(super) fn submit(
+        &mut self,
+        session: SessionId,
+        ticket: Ticket,
+        occasion: Occasion,
+        update: Bytes,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        match self.judge(session, ticket, occasion, update, now, effects) {
+            Ok(()) => {}
+            Err(refusal) => {
+                effects.push(Effect::Tell {
+                    session,
+                    event: Event::Refused { ticket, refusal },
+                });
+            }
+        }
+    }
+
+    fn judge(
+        &mut self,
+        session: SessionId,
+        ticket: Ticket,
+        occasion: Occasion,
+        update: Bytes,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        let Some(found) = self.sessions.find(session) else {
+            return Ok(());
+        };
+        let actor = found.actor();
+        let listen = found.listen;
+        if occasion == Occasion::Answer {
+            found.is_asked = false;
+        }
+        found.require(Access::Read, now.wall)?;
+        let may_write = found.require(Access::Write, now.wall);
+        if update.len() > self.limits.update_bytes_max {
+            return Err(Refusal::TooLarge);
+        }
+        if let Err(refusal) = may_write {
+            // A reader answers the greeting, too: what is known already changes nothing and is no offence.
+            return match self.document.knows(&update) {
+                Ok(true) => self.known(session, ticket, effects),
+                Ok(false) | Err(Rejected::Gap) => Err(refusal),
+                Err(rejected) => Err(self.refuse(rejected)),
+            };
+        }
+        match self.phase {
+            Phase::Open => {}
+            Phase::Erasing => return Err(Refusal::RoomDeleted),
+            Phase::Draining | Phase::Over => return Err(Refusal::Unavailable),
+        }
+        if self.gate.backlog_bytes() + update.len() > self.limits.backlog_bytes_max {
+            return Err(Refusal::Unavailable);
+        }
+        match self.document.apply(&update) {
+            Ok(Applied::Nothing) => self.known(session, ticket, effects),
+            Ok(Applied::Changed(changes)) => {
+                if let Some(found) = self.sessions.find(session) {
+                    found.strikes = 0;
+                }
+                self.tell_live(Some(session), update.clone(), effects);
+                self.gate.push(Pending {
+                    session,
+                    ticket,
+                    actor,
+                    update,
+                    changes,
+                });
+                Ok(())
+            }
+            Err(Fault::Rejected(Rejected::Gap)) if listen == Listen::Live => {
+                self.incomplete(session, occasion, effects);
+                Ok(())
+            }
+            Err(Fault::Rejected(rejected)) => Err(self.refuse(rejected)),
+            Err(Fault::Broken(_)) => {
+                self.phase = Phase::Over;
+                let offence = Event::Ended(End::Malformed("update"));
+                effects.push(Effect::Tell {
+                    session,
+                    event: offence,
+                });
+                effects.push(Effect::Abandon { end: End::Internal });
+                Ok(())
+            }
+        }
+    }
+
+    /// The update holds nothing new: its sender hears so once what is known is durable.
+    fn known(
+        &mut self,
+        session: SessionId,
+        ticket: Ticket,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        if !self.gate.attend(session, ticket) {
+            let version = self.timeline.head();
+            effects.push(Effect::Tell {
+                session,
+                event: Event::Known { ticket, version },
+            });
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, rejected: Rejected) -> Refusal {
+        match rejected {
+            Rejected::Gap => Refusal::Incomplete {
+                state_vector: self.document.state_vector(),
+            },
+            Rejected::Former => Refusal::EpochChanged,
+            Rejected::Malformed(reason) | Rejected::TooDeep(reason) => Refusal::Malformed(reason),
+            Rejected::Forged => Refusal::Malformed("client id of the server"),
+        }
+    }
+
+    /// The update rests on something unknown. Nothing of it is applied; the session is asked for everything since.
+    fn incomplete(&mut self, session: SessionId, occasion: Occasion, effects: &mut Vec<Effect>) {
+        let Some(found) = self.sessions.find(session) else {
+            return;
+        };
+        if occasion == Occasion::Answer {
+            found.strikes += 1;
+        }
+        if found.strikes > STRIKES_MAX {
+            let event = Event::Ended(End::Malformed("answers leave a gap"));
+            effects.push(Effect::Tell { session, event });
+            return;
+        }
+        self.ask(session, effects);
+    }
+
+    pub(super) fn tell_live(
+        &mut self,
+        except: Option<SessionId>,
+        update: Bytes,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.live_count += 1;
+        if let Some(join) = &mut self.join {
+            join.bytes_since += update.len();
+            // The live ring holds at least so much: beyond it the cached state would be a detour.
+            if join.bytes_since > self.limits.ring_bytes_max / 2 {
+                self.join = None;
+            }
+        }
+        effects.push(Effect::Live {
+            except,
+            event: LiveEvent::Update(update),
+        });
+    }
+
+    pub(super) fn present(
+        &mut self,
+        session: SessionId,
+        states: Vec<Presented>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(found) = self.sessions.find(session) else {
+            return;
+        };
+        let is_first = !found.is_present;
+        found.is_present |= states.iter().any(|presented| presented.state.is_some());
+        let identity = found.grant.identity.clone();
+        match self
+            .presence
+            .take(session, &identity, is_first, states, &self.limits)
+        {
+            Ok(told) => {
+                let own = told
+                    .everyone
+                    .into_iter()
+                    .chain(told.own)
+                    .collect::<Arc<[_]>>();
+                if !own.is_empty() {
+                    effects.push(Effect::Tell {
+                        session,
+                        event: Event::Presence(own),
+                    });
+                }
+                for (session, shown) in told.others {
+                    let event = Event::Presence([shown].into());
+                    effects.push(Effect::Tell { session, event });
+                }
+            }
+            Err(Unfit::Malformed(reason)) => {
+                let event = Event::Ended(End::Malformed(reason));
+                effects.push(Effect::Tell { session, event });
+            }
+            Err(Unfit::TooLarge) => {
+                effects.push(Effect::Tell {
+                    session,
+                    event: Event::Ended(End::TooLarge),
+                });
+            }
+        }
+    }
+
+    /// At most one message per tick tells all presence that changed.
+    pub(super) fn show_presence(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.presence.lapse(now.mono);
+        if !self.presence.has_changes() || now.mono < self.presence_due {
+            return;
+        }
+        self.presence_due = now.mono.plus(self.limits.presence_tick_ms);
+        let changed = self.presence.drain_changes();
+        self.live_count += 1;
+        effects.push(Effect::Live {
+            except: None,
+            event: LiveEvent::Presence(changed),
+        });
+    }
+}

@@ -1,0 +1,430 @@
+//! Owns all that is said to a room and by it: inputs, effects, events, refusals. A closed vocabulary.
+//!
+//! Nothing here is serialisable; `wire` has the twins.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::grant::Grant;
+use crate::ids::{AppendId, Epoch, RoomId, SessionId, UnixMillis, Version};
+
+/// A JSON value as canonical text: no white space, object keys in byte order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Json(pub Arc<str>);
+
+/// Who is behind a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The authenticated user.
+    pub user: Arc<str>,
+    /// The device or tab; the connection, when the client named none.
+    pub client: Arc<str>,
+}
+
+/// What a change did to a record, or to something that is not one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// The record was not there before.
+    Create,
+    /// Some of its fields are different.
+    Update,
+    /// The record is gone.
+    Delete,
+    /// A root that is not a collection changed, or a plain value in one that is.
+    Document,
+}
+
+/// A value before or after a change, as far as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// There was, or is, nothing.
+    Absent,
+    /// The value.
+    Json(Json),
+    /// There is a value, too long to be told.
+    TooLong,
+}
+
+/// One field's part of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldChange {
+    /// The field.
+    pub field: Arc<str>,
+    /// Before.
+    pub old: Value,
+    /// After.
+    pub new: Value,
+}
+
+/// What one edit did to one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What happened.
+    pub kind: ChangeKind,
+    /// The root it happened in.
+    pub collection: Arc<str>,
+    /// The record; `None` for a root as a whole.
+    pub record: Option<Arc<str>>,
+    /// The fields that really changed; empty for [`ChangeKind::Document`].
+    pub fields: Vec<FieldChange>,
+}
+
+/// A change and who made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeEvent {
+    /// What happened.
+    pub change: Change,
+    /// Who did it.
+    pub actor: Actor,
+}
+
+/// One committed change of a room. The log is a list of entries; the document is its fold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number.
+    pub version: Version,
+    /// When it was made.
+    pub at: UnixMillis,
+    /// Everyone behind it, each once.
+    pub actors: Vec<Actor>,
+    /// The Yjs updates it consists of, byte for byte as they came.
+    pub updates: Vec<Bytes>,
+    /// What they did, in order.
+    pub events: Vec<ChangeEvent>,
+}
+
+/// The sender's own name for a submission; it comes back with the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Ticket(pub u64);
+
+/// Why a client sends a Yjs update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// It made a change.
+    Edit,
+    /// It was asked for what the room lacks.
+    Answer,
+}
+
+/// What a session wants to hear without asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// Updates and presence as they happen; it is greeted with who is here and asked what it has.
+    Live,
+    /// Only answers to what it submits.
+    Answers,
+}
+
+/// How a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// The client said goodbye: its presence goes at once.
+    Clean,
+    /// The connection was lost: its presence stays for the grace time.
+    Lost,
+}
+
+/// One presence state as a client gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presented {
+    /// The Yjs client id.
+    pub client: u64,
+    /// The client's own count of its states.
+    pub clock: u32,
+    /// The state as JSON text; `None` says goodbye.
+    pub state: Option<Bytes>,
+}
+
+/// One presence state as peers are told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The Yjs client id.
+    pub client: u64,
+    /// The clock under which peers take it.
+    pub clock: u32,
+    /// The state with its identity stamped; `None` when it is gone.
+    pub state: Option<Arc<str>>,
+}
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is durable.
+    Kept,
+    /// Nothing was written: the room stands elsewhere, or (`None`) does not exist any more.
+    Moved(Option<(Epoch, Version)>),
+    /// Nobody knows; it must be tried again.
+    Unclear,
+}
+
+/// All that a room can be told.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A session begins.
+    Attach {
+        /// The session.
+        session: SessionId,
+        /// What it may do.
+        grant: Grant,
+        /// Its device or tab.
+        client: Arc<str>,
+        /// What it wants to hear.
+        listen: Listen,
+    },
+    /// A session has a fresh grant.
+    Renew {
+        /// The session.
+        session: SessionId,
+        /// What it may do from now on.
+        grant: Grant,
+    },
+    /// A session ends.
+    Detach {
+        /// The session.
+        session: SessionId,
+        /// How.
+        departure: Departure,
+    },
+    /// A live cursor says what it has and wants the rest: a join, a return, or a reader that fell behind.
+    Sync {
+        /// The session.
+        session: SessionId,
+        /// What it has: a Yjs state vector (v1).
+        state_vector: Bytes,
+    },
+    /// A Yjs update.
+    Submit {
+        /// The session.
+        session: SessionId,
+        /// Its name for this submission.
+        ticket: Ticket,
+        /// Why it comes.
+        occasion: Occasion,
+        /// The update (v1), unchecked.
+        update: Bytes,
+    },
+    /// Presence states.
+    Present {
+        /// The session.
+        session: SessionId,
+        /// In the order they were given.
+        states: Vec<Presented>,
+    },
+    /// A session wants to be told who is here.
+    AskPresence {
+        /// The session.
+        session: SessionId,
+    },
+    /// The append in flight came to an end.
+    Appended {
+        /// Which.
+        id: AppendId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Updates of entries that others appended, which [`Effect::Fetch`] asked for.
+    Fetched {
+        /// In version order, dense from the head; `None` when reading failed and is to be tried again.
+        entries: Option<Vec<Arc<Entry>>>,
+    },
+    /// A compaction came to an end.
+    Compacted {
+        /// The version of the newest snapshot and the oldest retained version, unless it failed.
+        kept: Option<(Version, Version)>,
+    },
+    /// A session deletes the room.
+    Delete {
+        /// The session.
+        session: SessionId,
+    },
+    /// [`Effect::Erase`] came to an end.
+    Erased {
+        /// Whether the room is gone from the store.
+        is_done: bool,
+    },
+    /// The deadline that the room asked for has come.
+    Tick,
+    /// The process is about to end: sessions are told to come back later.
+    Drain,
+}
+
+/// What a room wants done.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Keep these entries. One append is in flight at a time; a retry has the same id.
+    Append {
+        /// Marks the append over all its tries.
+        id: AppendId,
+        /// The head that the store should have.
+        expected: Version,
+        /// Numbered from `expected + 1`.
+        entries: Arc<[Arc<Entry>]>,
+    },
+    /// Read the log after a version. One read is in flight at a time.
+    Fetch {
+        /// The version before the first wanted.
+        after: Version,
+    },
+    /// Make a snapshot at a version, and prune.
+    Compact {
+        /// The version.
+        through: Version,
+    },
+    /// Entries are durable: kept cursors may hear of them.
+    Release {
+        /// In version order.
+        entries: Arc<[Arc<Entry>]>,
+    },
+    /// For everyone live, at once.
+    Live {
+        /// Who does not need it: the session it came from.
+        except: Option<SessionId>,
+        /// What.
+        event: LiveEvent,
+    },
+    /// For one session.
+    Tell {
+        /// Whom.
+        session: SessionId,
+        /// What.
+        event: Event,
+    },
+    /// Erase the room from the store, keeping what its document held.
+    Erase {
+        /// The state vector of this epoch and those before it.
+        former: Bytes,
+    },
+    /// Nobody is here and nothing is owed: the room may leave memory.
+    Rest,
+    /// The room cannot go on in this shape and is to be opened anew by whoever comes next.
+    Abandon {
+        /// Why.
+        end: End,
+    },
+}
+
+/// What everyone live is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LiveEvent {
+    /// A Yjs update, byte for byte as it came.
+    Update(Bytes),
+    /// All presence that changed since the last tick.
+    Presence(Arc<[Shown]>),
+}
+
+/// What one session is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// What it lacks, in the order to be applied; the last one closes the exchange.
+    Diff {
+        /// At least one update.
+        chunks: Arc<[Bytes]>,
+        /// How many live events the diff includes: the cursor goes on from there.
+        as_of: u64,
+    },
+    /// Who is here, or the session's own state under another clock.
+    Presence(Arc<[Shown]>),
+    /// The room lacks something that the session has: it should send what is beyond this.
+    Missing {
+        /// The room's state vector.
+        state_vector: Bytes,
+    },
+    /// Its submissions are durable.
+    Kept {
+        /// Which, in order.
+        tickets: Vec<Ticket>,
+        /// Their updates, in the same order.
+        updates: Vec<Bytes>,
+        /// The version that includes the last of them.
+        version: Version,
+    },
+    /// Its submission had nothing new: what it holds is durable at this version.
+    Known {
+        /// Which.
+        ticket: Ticket,
+        /// The head.
+        version: Version,
+    },
+    /// Its submission changed nothing.
+    Refused {
+        /// Which.
+        ticket: Ticket,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The session is over.
+    Ended(End),
+}
+
+/// Why a room says no: a domain answer, told to the peer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The grant does not include this.
+    #[error("the token does not allow this")]
+    Forbidden,
+    /// The token has expired.
+    #[error("the token has expired")]
+    Expired,
+    /// The update rests on something that the room does not have.
+    #[error("the update rests on changes that the room does not have")]
+    Incomplete {
+        /// The room's state vector: what to start from.
+        state_vector: Bytes,
+    },
+    /// The update is not one that a correct client makes.
+    #[error("the update is malformed: {0}")]
+    Malformed(&'static str),
+    /// The update is larger than the limit.
+    #[error("the update is too large")]
+    TooLarge,
+    /// The update has content of a deleted epoch.
+    #[error("the update belongs to a deleted epoch of the room")]
+    EpochChanged,
+    /// The backlog of changes that are not durable yet is full.
+    #[error("the database is away and the backlog is full")]
+    Unavailable,
+    /// The room is being deleted.
+    #[error("the room is deleted")]
+    RoomDeleted,
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The peer sent something that no correct client sends.
+    Malformed(&'static str),
+    /// The token has expired.
+    Expired,
+    /// The grant does not include being here.
+    Forbidden,
+    /// The room was deleted.
+    RoomDeleted,
+    /// The peer holds content of another epoch.
+    EpochChanged,
+    /// The peer sent too much at once.
+    TooLarge,
+    /// The room failed and will be opened anew.
+    Internal,
+    /// The process drains, or cannot take more.
+    Unavailable,
+    /// Nothing was heard of the peer for too long, or it reads nothing.
+    Idle,
+    /// The peer is too fast, or holds too much.
+    TooFast,
+}
+
+/// What a room is opened with, besides its document.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The room's name.
+    pub room: RoomId,
+    /// Its history.
+    pub epoch: Epoch,
+    /// Its last version.
+    pub head: Version,
+    /// The oldest version in the log; `head + 1` when that is empty.
+    pub oldest: Version,
+    /// The version of the newest snapshot.
+    pub snapshot: Version,
+}

@@ -1,0 +1,213 @@
+//! Owns how collections, records and fields are read out of the Yjs document, as canonical JSON, bounded.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use yrs::{Any, Array, GetString, Map, Number, Out, ReadTxn, Text, XmlFragment};
+
+use super::message::{Json, Value};
+
+/// Values are told whole up to so many bytes, so that an edit of a long text costs what one of a short text does.
+pub const VALUE_BYTES_MAX: usize = 4_096;
+
+/// The deepest nesting that is read; the validator lets nothing deeper in.
+const DEPTH_MAX: usize = 256;
+
+/// What a key of a root map holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// Nothing.
+    Absent,
+    /// A record: its fields by name.
+    Record(BTreeMap<Arc<str>, Value>),
+    /// Something else.
+    Plain,
+}
+
+/// A value is over its bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLong;
+
+/// Reads a key of a root map.
+pub fn read_cell<T: ReadTxn>(txn: &T, root: &Arc<str>, record: &str) -> Cell {
+    match txn
+        .get_map(root.clone())
+        .and_then(|map| map.get(txn, record))
+    {
+        None | Some(Out::Any(Any::Undefined)) => Cell::Absent,
+        Some(Out::YMap(map)) => Cell::Record(
+            map.iter(txn)
+                .map(|(k, v)| (k.into(), read_value(txn, &v)))
+                .collect(),
+        ),
+        Some(_) => Cell::Plain,
+    }
+}
+
+/// Reads one field of a record; absent, too, when there is no such record.
+pub fn read_field<T: ReadTxn>(txn: &T, root: &Arc<str>, record: &str, field: &str) -> Value {
+    match txn
+        .get_map(root.clone())
+        .and_then(|map| map.get(txn, record))
+    {
+        Some(Out::YMap(map)) => match map.get(txn, field) {
+            Some(value) => read_value(txn, &value),
+            None => Value::Absent,
+        },
+        _ => Value::Absent,
+    }
+}
+
+fn read_value<T: ReadTxn>(txn: &T, value: &Out) -> Value {
+    if matches!(value, Out::Any(Any::Undefined)) {
+        return Value::Absent;
+    }
+    let mut writer = Writer {
+        text: String::new(),
+        bytes_max: VALUE_BYTES_MAX,
+    };
+    match writer.out(txn, value, 0) {
+        Ok(()) => Value::Json(Json(writer.text.into())),
+        Err(TooLong) => Value::TooLong,
+    }
+}
+
+/// Writes values of the document as canonical JSON, up to a bound.
+#[derive(Debug)]
+pub struct Writer {
+    /// What is written so far.
+    pub text: String,
+    /// The most bytes that may be written.
+    pub bytes_max: usize,
+}
+
+impl Writer {
+    /// Any value. Text and XML are their strings, as they read.
+    pub fn out<T: ReadTxn>(&mut self, txn: &T, value: &Out, depth: usize) -> Result<(), TooLong> {
+        if depth > DEPTH_MAX {
+            return Err(TooLong);
+        }
+        match value {
+            Out::Any(any) => self.any(any, depth),
+            Out::YText(text) => {
+                self.bound(text.len(txn) as usize)?;
+                self.string(&text.get_string(txn))
+            }
+            Out::YXmlText(text) => {
+                self.bound(text.len(txn) as usize)?;
+                self.string(&text.get_string(txn))
+            }
+            Out::YXmlElement(xml) => {
+                self.bound(xml.len(txn) as usize)?;
+                self.string(&xml.get_string(txn))
+            }
+            Out::YXmlFragment(xml) => {
+                self.bound(xml.len(txn) as usize)?;
+                self.string(&xml.get_string(txn))
+            }
+            Out::YArray(array) => {
+                self.bound(array.len(txn) as usize)?;
+                self.sequence(array.iter(txn), |writer, item| {
+                    writer.out(txn, &item, depth + 1)
+                })
+            }
+            Out::YMap(map) => {
+                self.bound(map.len(txn) as usize)?;
+                self.object(map.iter(txn), |writer, item| {
+                    writer.out(txn, &item, depth + 1)
+                })
+            }
+            Out::YDoc(_) | Out::UndefinedRef(_) => self.push("null"),
+        }
+    }
+
+    fn any(&mut self, any: &Any, depth: usize) -> Result<(), TooLong> {
+        if depth > DEPTH_MAX {
+            return Err(TooLong);
+        }
+        match any {
+            Any::Null | Any::Undefined => self.push("null"),
+            Any::Bool(true) => self.push("true"),
+            Any::Bool(false) => self.push("false"),
+            Any::Number(number) => self.number(*number),
+            Any::String(text) => self.string(text),
+            Any::Buffer(bytes) => {
+                self.sequence(bytes.iter(), |writer, byte| writer.push(&byte.to_string()))
+            }
+            Any::Array(items) => {
+                self.sequence(items.iter(), |writer, item| writer.any(item, depth + 1))
+            }
+            Any::Map(map) => self.object(
+                map.iter().map(|(key, item)| (key.as_str(), item)),
+                |writer, item| writer.any(item, depth + 1),
+            ),
+        }
+    }
+
+    fn number(&mut self, number: Number) -> Result<(), TooLong> {
+        match number {
+            Number::Int(int) => self.push(&int.to_string()),
+            Number::Float(float) if !float.is_finite() => self.push("null"),
+            Number::Float(float) => {
+                let text = serde_json::to_string(&float).unwrap_or_else(|_| "null".into());
+                self.push(text.strip_suffix(".0").unwrap_or(&text))
+            }
+        }
+    }
+
+    /// A string with its quotes.
+    pub fn string(&mut self, text: &str) -> Result<(), TooLong> {
+        self.bound(text.len())?;
+        let quoted = serde_json::to_string(text).map_err(|_| TooLong)?;
+        self.push(&quoted)
+    }
+
+    fn sequence<I: IntoIterator>(
+        &mut self,
+        items: I,
+        mut write: impl FnMut(&mut Self, I::Item) -> Result<(), TooLong>,
+    ) -> Result<(), TooLong> {
+        self.push("[")?;
+        for (index, item) in items.into_iter().enumerate() {
+            if index > 0 {
+                self.push(",")?;
+            }
+            write(self, item)?;
+        }
+        self.push("]")
+    }
+
+    /// An object with its keys in byte order.
+    pub fn object<'a, V>(
+        &mut self,
+        items: impl IntoIterator<Item = (&'a str, V)>,
+        mut write: impl FnMut(&mut Self, V) -> Result<(), TooLong>,
+    ) -> Result<(), TooLong> {
+        let mut items: Vec<(&str, V)> = items.into_iter().collect();
+        items.sort_unstable_by_key(|(key, _)| *key);
+        self.push("{")?;
+        for (index, (key, item)) in items.into_iter().enumerate() {
+            if index > 0 {
+                self.push(",")?;
+            }
+            self.string(key)?;
+            self.push(":")?;
+            write(self, item)?;
+        }
+        self.push("}")
+    }
+
+    fn bound(&self, more: usize) -> Result<(), TooLong> {
+        if self.text.len() + more > self.bytes_max {
+            Err(TooLong)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn push(&mut self, text: &str) -> Result<(), TooLong> {
+        self.bound(text.len())?;
+        self.text.write_str(text).map_err(|_| TooLong)
+    }
+}

@@ -1,0 +1,367 @@
+//! Owns the JSON twins of what rooms say: change events, as the log keeps them and as clients read them.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use crate::ids::{Epoch, RoomId, UnixMillis};
+use crate::room::Entry;
+use crate::room::message::{Actor, Change, ChangeEvent, ChangeKind, FieldChange, Json, Value};
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredActor<'a> {
+    #[serde(borrow)]
+    user_id: Cow<'a, str>,
+    #[serde(borrow)]
+    client_id: Cow<'a, str>,
+}
+
+/// A change event in the log: without what its row says anyway.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredEvent<'a> {
+    r#type: Kind,
+    #[serde(borrow)]
+    collection: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    record_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    changes: Vec<FieldTwin<'a>>,
+    #[serde(borrow)]
+    user_id: Cow<'a, str>,
+    #[serde(borrow)]
+    client_id: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EventTwin<'a> {
+    room: &'a str,
+    epoch: String,
+    version: u64,
+    index: usize,
+    id: String,
+    r#type: Kind,
+    collection: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_id: Option<&'a str>,
+    changes: Vec<FieldTwin<'a>>,
+    user_id: &'a str,
+    client_id: &'a str,
+    timestamp: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FieldTwin<'a> {
+    #[serde(borrow)]
+    field: Cow<'a, str>,
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    old_value: Option<&'a RawValue>,
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    new_value: Option<&'a RawValue>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+}
+
+/// A member that is there, even as `null`.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Create,
+    Update,
+    Delete,
+    Document,
+}
+
+impl From<ChangeKind> for Kind {
+    fn from(kind: ChangeKind) -> Self {
+        match kind {
+            ChangeKind::Create => Self::Create,
+            ChangeKind::Update => Self::Update,
+            ChangeKind::Delete => Self::Delete,
+            ChangeKind::Document => Self::Document,
+        }
+    }
+}
+
+impl From<Kind> for ChangeKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Create => Self::Create,
+            Kind::Update => Self::Update,
+            Kind::Delete => Self::Delete,
+            Kind::Document => Self::Document,
+        }
+    }
+}
+
+impl<'a> From<&'a FieldChange> for FieldTwin<'a> {
+    fn from(change: &'a FieldChange) -> Self {
+        Self {
+            field: Cow::Borrowed(&change.field),
+            old_value: raw(&change.old),
+            new_value: raw(&change.new),
+            truncated: change.old == Value::TooLong || change.new == Value::TooLong,
+        }
+    }
+}
+
+fn raw(value: &Value) -> Option<&RawValue> {
+    match value {
+        Value::Absent | Value::TooLong => None,
+        Value::Json(Json(text)) => {
+            Some(serde_json::from_str(text).expect("a canonical value is JSON"))
+        }
+    }
+}
+
+impl FieldTwin<'_> {
+    fn into_change(self) -> FieldChange {
+        let value = |raw: Option<&RawValue>| match raw {
+            Some(raw) => Value::Json(Json(raw.get().into())),
+            None if self.truncated => Value::TooLong,
+            None => Value::Absent,
+        };
+        FieldChange {
+            old: value(self.old_value),
+            new: value(self.new_value),
+            field: (*self.field).into(),
+        }
+    }
+}
+
+/// The actors of an entry, for the log.
+#[must_use]
+pub fn encode_actors(entry: &Entry) -> String {
+    let actors: Vec<_> = entry
+        .actors
+        .iter()
+        .map(|actor| StoredActor {
+            user_id: Cow::Borrowed(&actor.user),
+            client_id: Cow::Borrowed(&actor.client),
+        })
+        .collect();
+    serde_json::to_string(&actors).expect("strings are JSON")
+}
+
+/// Reads what [`encode_actors`] wrote.
+pub fn decode_actors(text: &str) -> Result<Vec<Actor>, serde_json::Error> {
+    let actors: Vec<StoredActor<'_>> = serde_json::from_str(text)?;
+    Ok(actors
+        .into_iter()
+        .map(|actor| Actor {
+            user: (*actor.user_id).into(),
+            client: (*actor.client_id).into(),
+        })
+        .collect())
+}
+
+/// The change events of an entry, for the log.
+#[must_use]
+pub fn encode_events(entry: &Entry) -> String {
+    let events: Vec<_> = entry
+        .events
+        .iter()
+        .map(|ChangeEvent { change, actor }| StoredEvent {
+            r#type: change.kind.into(),
+            collection: Cow::Borrowed(&change.collection),
+            record_id: change.record.as_deref().map(Cow::Borrowed),
+            changes: change.fields.iter().map(FieldTwin::from).collect(),
+            user_id: Cow::Borrowed(&actor.user),
+            client_id: Cow::Borrowed(&actor.client),
+        })
+        .collect();
+    serde_json::to_string(&events).expect("strings are JSON")
+}
+
+/// Reads what [`encode_events`] wrote.
+pub fn decode_events(text: &str) -> Result<Vec<ChangeEvent>, serde_json::Error> {
+    let events: Vec<StoredEvent<'_>> = serde_json::from_str(text)?;
+    Ok(events
+        .into_iter()
+        .map(|event| ChangeEvent {
+            change: Change {
+                kind: event.r#type.into(),
+                collection: (*event.collection).into(),
+                record: event.record_id.map(|record| (*record).into()),
+                fields: event
+                    .changes
+                    .into_iter()
+                    .map(FieldTwin::into_change)
+                    .collect(),
+            },
+            actor: Actor {
+                user: (*event.user_id).into(),
+                client: (*event.client_id).into(),
+            },
+        })
+        .collect())
+}
+
+/// The change events of an entry as clients read them, each as JSON text.
+#[must_use]
+pub fn change_events(room: &RoomId, epoch: Epoch, entry: &Entry) -> Vec<Box<RawValue>> {
+    let epoch = epoch.to_string();
+    let timestamp = rfc3339(entry.at);
+    let twins = entry
+        .events
+        .iter()
+        .enumerate()
+        .map(|(index, ChangeEvent { change, actor })| EventTwin {
+            room: room.as_str(),
+            epoch: epoch.clone(),
+            version: entry.version.0,
+            index,
+            id: format!("{epoch}:{}:{index}", entry.version),
+            r#type: change.kind.into(),
+            collection: &change.collection,
+            record_id: change.record.as_deref(),
+            changes: change.fields.iter().map(FieldTwin::from).collect(),
+            user_id: &actor.user,
+            client_id: &actor.client,
+            timestamp: timestamp.clone(),
+        });
+    twins
+        .map(|twin| serde_json::value::to_raw_value(&twin).expect("strings are JSON"))
+        .collect()
+}
+
+/// A time as RFC 3339 in UTC with milliseconds.
+#[must_use]
+pub fn rfc3339(at: UnixMillis) -> String {
+    let (days, ms) = (at.0.div_euclid(86_400_000), at.0.rem_euclid(86_400_000));
+    // Days to a date of the proleptic Gregorian calendar, counting years from March.
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{:03}Z",
+        ms % 1_000
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Version;
+    use uuid::Uuid;
+
+    fn json(text: &str) -> Value {
+        Value::Json(Json(text.into()))
+    }
+
+    fn entry() -> Entry {
+        let actor = Actor {
+            user: "ada".into(),
+            client: "tab \"1\"".into(),
+        };
+        let field = |field: &str, old, new| FieldChange {
+            field: field.into(),
+            old,
+            new,
+        };
+        let change = Change {
+            kind: ChangeKind::Update,
+            collection: "records".into(),
+            record: Some("r1".into()),
+            fields: vec![
+                field("a", Value::Absent, json("null")),
+                field("b", json("[1,{\"x\":\"\\u0000\"}]"), Value::Absent),
+                field("c", Value::TooLong, Value::TooLong),
+            ],
+        };
+        let document = Change {
+            kind: ChangeKind::Document,
+            collection: "text".into(),
+            record: None,
+            fields: Vec::new(),
+        };
+        Entry {
+            version: Version(7),
+            at: UnixMillis(1_795_253_693_095),
+            actors: vec![actor.clone()],
+            updates: Vec::new(),
+            events: vec![
+                ChangeEvent {
+                    change,
+                    actor: actor.clone(),
+                },
+                ChangeEvent {
+                    change: document,
+                    actor,
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn ke6_stored_events_and_actors_come_back_whole() {
+        let entry = entry();
+        assert_eq!(
+            decode_events(&encode_events(&entry)).expect("valid"),
+            entry.events
+        );
+        assert_eq!(
+            decode_actors(&encode_actors(&entry)).expect("valid"),
+            entry.actors
+        );
+    }
+
+    #[test]
+    fn ht1_a_change_event_says_removal_by_absence_and_null_by_null() {
+        let epoch = Epoch(Uuid::nil());
+        let room = RoomId::parse("r").expect("valid");
+        let events = change_events(&room, epoch, &entry());
+        let first = r#"{"room":"r","epoch":"00000000-0000-0000-0000-000000000000","version":7,"#
+            .to_owned()
+            + r#""index":0,"id":"00000000-0000-0000-0000-000000000000:7:0","type":"update","#
+            + r#""collection":"records","recordId":"r1","changes":[{"field":"a","newValue":null},"#
+            + r#"{"field":"b","oldValue":[1,{"x":"\u0000"}]},{"field":"c","truncated":true}],"#
+            + r#""userId":"ada","clientId":"tab \"1\"","timestamp":"2026-11-21T09:34:53.095Z"}"#;
+        assert_eq!(events[0].get(), first);
+        assert_eq!(events.len(), 2);
+    }
+
+    #[test]
+    fn ht2_times_are_rfc_3339_in_utc() {
+        assert_eq!(rfc3339(UnixMillis(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(
+            rfc3339(UnixMillis(951_782_400_000)),
+            "2000-02-29T00:00:00.000Z"
+        );
+        assert_eq!(rfc3339(UnixMillis(-1)), "1969-12-31T23:59:59.999Z");
+        assert_eq!(
+            rfc3339(UnixMillis(4_107_542_400_000)),
+            "2100-03-01T00:00:00.000Z"
+        );
+    }
+}
