@@ -1,4 +1,4 @@
-//! Owns the settings: typed values from flags, environment and file, and what is refused before the start.
+//! Owns the settings: typed values from flags, environment and file, and what is refused.
 
 mod flags;
 mod layers;
@@ -113,7 +113,11 @@ pub enum SettingsError {
     #[error("read the settings file {}: {reason}", .0.display(), reason = .1)]
     Malformed(PathBuf, String),
     /// The settings file has a key that is no setting.
-    #[error("`{key}` in {} is no setting; `roundtable serve --help` lists them", .0.display(), key = .1)]
+    #[error(
+        "`{key}` in {} is no setting; `roundtable serve --help` lists them",
+        .0.display(),
+        key = .1
+    )]
     UnknownKey(PathBuf, String),
     /// The settings file has a table or the like where a value belongs.
     #[error("`{key}` in {} is no plain value", .0.display(), key = .1)]
