@@ -222,6 +222,7 @@ impl Invocation {
 impl Settings {
     fn from_flags(flags: Flags) -> Result<Self, SettingsError> {
         let limits = Limits::from_flags(&flags);
+        let origins = origins(&flags)?;
         if !telemetry::is_filter(&flags.log) {
             return Err(SettingsError::Log);
         }
@@ -231,7 +232,7 @@ impl Settings {
             redis_url: flags.redis_url.map(Secret::new),
             keys: keys(flags.jwt_secret, flags.jwt_public_key, flags.jwks)?,
             dev: flags.dev,
-            origins: origins(flags.allowed_origins.as_deref(), flags.dev)?,
+            origins,
             log_format: flags.log_format,
             log: flags.log,
             limits,
@@ -357,10 +358,10 @@ fn keys(
     }
 }
 
-fn origins(list: Option<&str>, dev: bool) -> Result<Origins, SettingsError> {
-    match list {
+fn origins(flags: &Flags) -> Result<Origins, SettingsError> {
+    match &flags.allowed_origins {
         Some(list) => Ok(Origins::parse(list)?),
-        None if dev => Ok(Origins::Any),
+        None if flags.dev => Ok(Origins::Any),
         None => Ok(Origins::Listed(Vec::new())),
     }
 }
