@@ -1,4 +1,4 @@
-//! Owns every bound of the program, each with its reason. What happens at a bound is a rule in the spec.
+//! Owns every bound of the program, each with its reason. What happens there, the spec says.
 
 /// The longest token. Proxies cut headers at 8 KiB, so nothing longer arrives everywhere.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;

@@ -1,6 +1,7 @@
 //! Owns the program: reads what it is asked to do, does it, and says in one line why it could not.
 //!
-//! Exit codes: 0 done, 1 `check` found a difference, 2 the command line or a setting is wrong, 3 it failed.
+//! Exit codes: 0 done, 1 `check` found a difference, 2 the command line or a setting is wrong,
+//! 3 it failed.
 
 use std::io::Write;
 use std::process::ExitCode;

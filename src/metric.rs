@@ -1,4 +1,6 @@
-//! Owns the name, unit and meaning of every metric. Never rooms or users as labels: their number has no bound.
+//! Owns the name, unit and meaning of every metric.
+//!
+//! Rooms and users are never labels: their number has no bound.
 
 use metrics::Unit;
 

@@ -1,4 +1,4 @@
-//! Owns what a verified token's claims say: who, which rooms, until when. Signatures are checked before.
+//! Owns what a token's claims say: who, which rooms, until when. Does not check signatures.
 
 use std::sync::Arc;
 

@@ -11,8 +11,9 @@ pub const PROTOCOL: &str = "roundtable.v1";
 
 const BEARER_PROTOCOL: &str = "bearer.";
 
-/// The token of a request: from `Authorization: Bearer`, else `?token=`, else the subprotocol `bearer.<token>`.
+/// The token of a request.
 ///
+/// From `Authorization: Bearer`, else `?token=`, else the subprotocol `bearer.<token>`.
 /// `query` is what follows the `?`, as it was sent. An empty token counts as none.
 #[must_use]
 pub fn token_in(headers: &HeaderMap, query: Option<&str>) -> Option<Secret> {
@@ -21,10 +22,10 @@ pub fn token_in(headers: &HeaderMap, query: Option<&str>) -> Option<Secret> {
         .or_else(|| from_protocols(headers))
 }
 
-/// The subprotocol to answer an upgrade with: [`PROTOCOL`] if offered, else the bearer protocol, else none.
+/// The subprotocol to answer an upgrade with: [`PROTOCOL`] if offered, else the bearer protocol.
 ///
-/// Browsers close a socket whose offer is not answered, so the bearer protocol is echoed at need; the value is marked
-/// sensitive.
+/// Browsers close a socket whose offer is not answered, so the bearer protocol is echoed at need;
+/// the value is marked sensitive.
 #[must_use]
 pub fn subprotocol(headers: &HeaderMap) -> Option<HeaderValue> {
     if offered(headers).any(|protocol| protocol == PROTOCOL) {

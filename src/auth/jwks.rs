@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::keys::{InvalidKey, Key, KeySet};
 use super::{Denied, Secret};
@@ -104,9 +104,9 @@ impl fmt::Debug for JwksSource {
 /// A key set that follows its source.
 pub(super) struct Jwks {
     source: JwksSource,
-    keys: ArcSwap<KeySet>,
+    keys: Arc<ArcSwap<KeySet>>,
     /// Held while reading, so that a thousand unknown ids make one request.
-    reading: Mutex<Reading>,
+    reading: Arc<Mutex<Reading>>,
 }
 
 struct Reading {
@@ -130,33 +130,33 @@ impl Jwks {
                 (KeySet::default(), false)
             }
         };
-        let reading = Mutex::new(Reading {
+        let reading = Reading {
             tried_at: now,
             succeeded,
-        });
+        };
         Ok(Self {
             source,
-            keys: ArcSwap::from_pointee(keys),
-            reading,
+            keys: Arc::new(ArcSwap::from_pointee(keys)),
+            reading: Arc::new(Mutex::new(reading)),
         })
     }
 
     /// The key for a token with that key id; reads the set again if it may be news.
     pub(super) async fn key(&self, id: Option<&str>, now: UnixMillis) -> Result<Key, Denied> {
         // One caller pays for the age of the set, the others go on with what there is.
-        if let Ok(mut reading) = self.reading.try_lock()
+        if let Ok(reading) = Arc::clone(&self.reading).try_lock_owned()
             && elapsed_ms(reading.tried_at, now) >= AGE_MS_MAX
         {
-            self.read_again(&mut reading, now).await;
+            self.read_again(reading, now).await?;
         }
         let known = self.keys.load_full();
         if let Some(key) = known.find(id) {
             return Ok(key.clone());
         }
-        let mut reading = self.reading.lock().await;
+        let mut reading = Arc::clone(&self.reading).lock_owned().await;
         let is_news = !Arc::ptr_eq(&known, &self.keys.load());
         if !is_news && elapsed_ms(reading.tried_at, now) >= READ_INTERVAL_MS_MIN {
-            self.read_again(&mut reading, now).await;
+            reading = self.read_again(reading, now).await?;
         }
         match self.keys.load().find(id) {
             Some(key) => Ok(key.clone()),
@@ -166,20 +166,31 @@ impl Jwks {
         }
     }
 
-    async fn read_again(&self, reading: &mut Reading, now: UnixMillis) {
+    /// Reads in a task of its own: a caller that hangs up must not undo what others wait for.
+    /// The task ends with the fetch's timeout, and gives the lock back.
+    async fn read_again(
+        &self,
+        mut reading: OwnedMutexGuard<Reading>,
+        now: UnixMillis,
+    ) -> Result<OwnedMutexGuard<Reading>, Denied> {
         reading.tried_at = now;
-        match self.source.read().await {
-            Ok(keys) => {
-                tracing::info!(keys = keys.len(), "key set read");
-                self.keys.store(Arc::new(keys));
-                reading.succeeded = true;
+        let (source, keys) = (self.source.clone(), Arc::clone(&self.keys));
+        let task = tokio::spawn(async move {
+            let read = source.read().await;
+            reading.succeeded = read.is_ok();
+            match read {
+                Ok(set) => {
+                    tracing::info!(keys = set.len(), "key set read");
+                    keys.store(Arc::new(set));
+                }
+                // The known keys stay: an issuer that is away must not lock everyone out.
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "key set not read");
+                }
             }
-            // The keys that are known stay: an issuer that is away must not lock everyone out.
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "key set not read");
-                reading.succeeded = false;
-            }
-        }
+            reading
+        });
+        task.await.map_err(|_| Denied::Unavailable)
     }
 }
 
@@ -206,9 +217,11 @@ async fn fetch(url: &Secret) -> Result<String, ReadError> {
     // A redirect could lead from https to http.
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(FETCH_TIMEOUT)
-        .build()
-        .map_err(plain)?;
+        .timeout(FETCH_TIMEOUT);
+    // Plain http is for this machine alone, and a proxy is another one.
+    let is_https = url.expose().to_ascii_lowercase().starts_with("https:");
+    let client = if is_https { client } else { client.no_proxy() };
+    let client = client.build().map_err(plain)?;
     let answer = client.get(url.expose()).send().await.map_err(plain)?;
     let mut answer = answer.error_for_status().map_err(plain)?;
     let mut body = Vec::new();

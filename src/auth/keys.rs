@@ -1,4 +1,4 @@
-//! Owns the keys that tokens are checked with. Each key pins its algorithm; a token never chooses one.
+//! Owns the keys that tokens are checked with. A key pins its algorithm; a token never chooses.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! Owns how a token becomes a grant. Knows nothing of sockets, and keeps no token.
 //!
-//! [`Auth`] checks a token once and gives a [`Bearer`]; a bearer is asked for a [`Grant`] per room. The algorithm is
-//! pinned by the configured key and never taken from the token. Rules: `docs/spec/access.md`.
+//! [`Auth`] checks a token once and gives a [`Bearer`]; a bearer is asked for a [`Grant`] per room.
+//! The algorithm is pinned by the configured key. The rules are in `docs/spec/access.md`.
 
 mod claims;
 mod credentials;

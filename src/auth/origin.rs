@@ -1,11 +1,11 @@
-//! Owns which pages may open a socket: the check of `Origin` that keeps strange pages out of a browser's session.
+//! Owns which pages may open a socket: the check of `Origin` that keeps strange pages out.
 
 /// The origins that are allowed besides the server's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
     /// Any page: `*`, and `--dev` without a list.
     Any,
-    /// These, as `scheme://host[:port]` in lower case without the scheme's usual port. May be empty.
+    /// These: `scheme://host[:port]`, in lower case, without the scheme's usual port.
     Listed(Vec<String>),
 }
 

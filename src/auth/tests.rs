@@ -350,6 +350,35 @@ async fn ac4_a_set_at_an_address_is_fetched_and_known_keys_outlive_its_absence()
     server.abort();
 }
 
+#[tokio::test]
+async fn ac4_a_caller_that_hangs_up_does_not_stop_the_set_from_being_read() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let source = JwksSource::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let refuse_first = async {
+        drop(listener.accept().await.unwrap());
+    };
+    let (auth, ()) = tokio::join!(open(KeySource::Jwks(source)), refuse_first);
+    let later = UnixMillis(NOW.0 + 10_000);
+    let token = rs256(Some("1"), RSA);
+
+    let (asked, mut socket) = {
+        let asking = auth.authenticate(Some(&token), later);
+        tokio::select! {
+            _ = asking => (false, None),
+            accepted = listener.accept() => (true, Some(accepted.unwrap().0)),
+        }
+    };
+    assert!(asked, "answered without asking");
+    let body = json!({ "keys": [jwk(RSA_PUBLIC, Algorithm::RS256, Some("1"), true)] }).to_string();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+    let socket = socket.as_mut().unwrap();
+    socket
+        .write_all(format!("{head}{body}").as_bytes())
+        .await
+        .unwrap();
+    assert!(auth.authenticate(Some(&token), later).await.is_ok());
+}
+
 #[test]
 fn ac4_a_set_is_fetched_over_https_or_from_this_machine() {
     for good in [

@@ -1,4 +1,4 @@
-//! Owns how the settings become an [`Auth`], and the secret and admin token that `--dev` makes of its own.
+//! Owns how the settings become an [`Auth`], with the secret and admin token that `--dev` makes.
 
 use anyhow::Context;
 

@@ -1,4 +1,4 @@
-//! Owns the only clock and the only dice. Everything below is told the time and given its random numbers.
+//! Owns the only clock and the only dice. All else is told the time and given random numbers.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

@@ -1,8 +1,8 @@
-//! Owns what the server says of itself: log lines and metrics. The metrics' names are in [`crate::metric`].
+//! Owns what the server says of itself: log lines, and metrics as [`crate::metric`] names them.
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -41,8 +41,9 @@ pub fn is_filter(text: &str) -> bool {
     EnvFilter::try_new(text).is_ok()
 }
 
-/// Begins to count. The handle renders what `/metrics` answers; somebody has to call its `run_upkeep` every few
-/// seconds, or histograms grow until they are rendered.
+/// Begins to count. The handle renders what `/metrics` answers.
+///
+/// Somebody has to call its `run_upkeep` every few seconds, or histograms grow until rendered.
 ///
 /// # Errors
 ///
@@ -94,14 +95,13 @@ where
         LogFormat::Text => Box::new(lines.with_ansi(false)),
         LogFormat::Json => Box::new(lines.json().flatten_event(true)),
     };
-    let lines = lines
-        .with_filter(filter)
-        .with_filter(filter_fn(is_ours_or_grave));
-    Ok(tracing_subscriber::registry().with(lines))
+    // With the hint, what no filter wants is not even looked at.
+    let of_libraries = filter_fn(is_ours_or_grave).with_max_level_hint(LevelFilter::TRACE);
+    Ok(tracing_subscriber::registry().with(lines.with_filter(filter.and(of_libraries))))
 }
 
-/// Below a warning only our own modules are heard, whatever the filter says: libraries write headers, URLs and
-/// statements there, and those have tokens and people's data.
+/// Below a warning only our own modules are heard, whatever the filter says: libraries write
+/// headers, URLs and statements there, and those have tokens and people's data.
 fn is_ours_or_grave(event: &Metadata<'_>) -> bool {
     let target = event.target();
     let is_ours = target == "roundtable" || target.starts_with("roundtable::");

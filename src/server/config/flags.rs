@@ -1,4 +1,4 @@
-//! Owns the flags and commands as they are typed, with their help. What they mean is decided in `mod.rs`.
+//! Owns the flags and commands as they are typed, with their help. `mod.rs` decides what they mean.
 
 use std::path::PathBuf;
 
@@ -162,8 +162,9 @@ pub(super) struct Flags {
     #[arg(long, value_name = "PATH|URL", help_heading = ACCESS)]
     pub(super) jwks: Option<String>,
 
-    /// For development: lets anybody in as a guest who writes everywhere, and prints an admin token.
-    #[arg(long, num_args = 0..=1, require_equals = true, value_name = "BOOL", help_heading = ACCESS)]
+    /// For development: anybody is a guest who writes everywhere, and an admin token is printed.
+    #[arg(long, num_args = 0..=1, require_equals = true, value_name = "BOOL")]
+    #[arg(help_heading = ACCESS)]
     #[arg(
         default_value = "false",
         default_missing_value = "true",

@@ -1,6 +1,6 @@
 //! Owns where a setting comes from: flags win, then the environment, then the file.
 //!
-//! The lower layers become flags, so that one parser reads and judges every value, whatever its source.
+//! The lower layers become flags, so that one parser judges every value, whatever its source.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

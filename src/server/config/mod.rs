@@ -1,4 +1,4 @@
-//! Owns the settings: typed values from flags, environment and file, and what is refused before the start.
+//! Owns the settings: typed values from flags, environment and file, and what is refused.
 
 mod flags;
 mod layers;
@@ -113,7 +113,11 @@ pub enum SettingsError {
     #[error("read the settings file {}: {reason}", .0.display(), reason = .1)]
     Malformed(PathBuf, String),
     /// The settings file has a key that is no setting.
-    #[error("`{key}` in {} is no setting; `roundtable serve --help` lists them", .0.display(), key = .1)]
+    #[error(
+        "`{key}` in {} is no setting; `roundtable serve --help` lists them",
+        .0.display(),
+        key = .1
+    )]
     UnknownKey(PathBuf, String),
     /// The settings file has a table or the like where a value belongs.
     #[error("`{key}` in {} is no plain value", .0.display(), key = .1)]
@@ -218,6 +222,7 @@ impl Invocation {
 impl Settings {
     fn from_flags(flags: Flags) -> Result<Self, SettingsError> {
         let limits = Limits::from_flags(&flags);
+        let origins = origins(&flags)?;
         if !telemetry::is_filter(&flags.log) {
             return Err(SettingsError::Log);
         }
@@ -227,7 +232,7 @@ impl Settings {
             redis_url: flags.redis_url.map(Secret::new),
             keys: keys(flags.jwt_secret, flags.jwt_public_key, flags.jwks)?,
             dev: flags.dev,
-            origins: origins(flags.allowed_origins.as_deref(), flags.dev)?,
+            origins,
             log_format: flags.log_format,
             log: flags.log,
             limits,
@@ -353,10 +358,10 @@ fn keys(
     }
 }
 
-fn origins(list: Option<&str>, dev: bool) -> Result<Origins, SettingsError> {
-    match list {
+fn origins(flags: &Flags) -> Result<Origins, SettingsError> {
+    match &flags.allowed_origins {
         Some(list) => Ok(Origins::parse(list)?),
-        None if dev => Ok(Origins::Any),
+        None if flags.dev => Ok(Origins::Any),
         None => Ok(Origins::Listed(Vec::new())),
     }
 }
