@@ -95,6 +95,9 @@ impl Index {
     }
 
     /// The roots whose content tells what they are, in the order in which they came.
+    ///
+    /// Read a root as the kind it has here: the CRDT keeps the kind by which a root was first asked for, and its
+    /// array reader never returns from a text.
     pub fn roots(&self) -> impl Iterator<Item = (&Arc<str>, RootKind)> {
         self.roots
             .iter()
@@ -431,10 +434,16 @@ pub(in crate::room) enum Shape {
     Unknown,
     /// It has a sequence, of which only deleted parts were seen.
     Blank,
+    /// Keys and no sequence.
     Map,
+    /// A sequence of types alone, of whatever kind: an array, or a text whose characters are deleted.
+    Types,
+    /// The same, and all of them are XML.
+    XmlTypes,
+    /// A sequence with values.
     Array,
+    /// A sequence with characters, formats or embedded values.
     Text,
-    Xml,
 }
 
 impl Shape {
@@ -442,9 +451,9 @@ impl Shape {
         match self {
             Self::Unknown | Self::Blank => None,
             Self::Map => Some(RootKind::Map),
-            Self::Array => Some(RootKind::Array),
+            Self::Types | Self::Array => Some(RootKind::Array),
             Self::Text => Some(RootKind::Text),
-            Self::Xml => Some(RootKind::Xml),
+            Self::XmlTypes => Some(RootKind::Xml),
         }
     }
 }

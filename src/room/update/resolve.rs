@@ -258,54 +258,52 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         match parent.kind {
             Kind::Map | Kind::Text | Kind::XmlElement | Kind::XmlText => Ok(()),
             Kind::Array | Kind::XmlFragment => Err(Rejected::Malformed("key in a sequence")),
-            Kind::Root => self.permit_key_in_root(parent.target.root),
-        }
-    }
-
-    fn permit_key_in_root(&mut self, root: u32) -> Result<(), Rejected> {
-        match self.shape(root) {
-            Shape::Array => Err(Rejected::Malformed("key in a sequence")),
-            Shape::Blank | Shape::Map | Shape::Text | Shape::Xml => Ok(()),
-            Shape::Unknown => {
-                // Attributes of a text may come before its characters: then the root is no map.
-                let has_sequence = self.has_sequence(root);
-                self.set_shape(
-                    root,
-                    if has_sequence {
-                        Shape::Blank
-                    } else {
-                        Shape::Map
-                    },
-                );
+            Kind::Root => {
+                self.permit_key_in_root(parent.target.root);
                 Ok(())
             }
         }
     }
 
+    /// A root with keys and nothing else is a map; beside a sequence, whichever came first, keys are attributes.
+    fn permit_key_in_root(&mut self, root: u32) {
+        if self.shape(root) == Shape::Unknown {
+            let has_sequence = self.has_sequence(root);
+            self.set_shape(
+                root,
+                if has_sequence {
+                    Shape::Blank
+                } else {
+                    Shape::Map
+                },
+            );
+        }
+    }
+
+    /// A root learns what it is, the same from the same contents in whatever order they come: a state that is
+    /// loaded must give what its updates gave one by one.
     fn permit_in_root(&mut self, root: u32, content: Content) -> Result<(), Rejected> {
         let before = self.shape(root);
         let after = match (before, content) {
             (Shape::Map, _) => return Err(Rejected::Malformed("sequence in a map")),
             (Shape::Unknown, Content::Deleted) => Shape::Blank,
             (shape, Content::Deleted | Content::Gone) => shape,
-            (
-                Shape::Unknown | Shape::Blank | Shape::Text,
-                Content::String | Content::Embed | Content::Format,
-            ) => Shape::Text,
-            (Shape::Text, Content::Type(_)) => Shape::Text,
-            (Shape::Unknown | Shape::Blank | Shape::Xml, Content::Type(kind)) if kind.is_xml() => {
-                Shape::Xml
-            }
-            (
-                Shape::Unknown | Shape::Blank | Shape::Array | Shape::Xml,
-                Content::Any | Content::Binary | Content::Type(_),
-            ) => Shape::Array,
-            (Shape::Array | Shape::Xml, Content::String | Content::Embed | Content::Format) => {
-                return Err(Rejected::Malformed("text in an array"));
+            (shape @ (Shape::Text | Shape::Array | Shape::Types), Content::Type(_)) => shape,
+            (Shape::Unknown | Shape::Blank | Shape::XmlTypes, Content::Type(kind)) => {
+                if kind.is_xml() {
+                    Shape::XmlTypes
+                } else {
+                    Shape::Types
+                }
             }
             (Shape::Text, Content::Any | Content::Binary) => {
                 return Err(Rejected::Malformed("array content in a text"));
             }
+            (_, Content::Any | Content::Binary) => Shape::Array,
+            (Shape::Array, Content::String | Content::Embed | Content::Format) => {
+                return Err(Rejected::Malformed("text in an array"));
+            }
+            (_, Content::String | Content::Embed | Content::Format) => Shape::Text,
         };
         if after != before {
             self.set_shape(root, after);
