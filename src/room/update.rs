@@ -140,8 +140,12 @@ enum Author {
 }
 
 fn check_as(bytes: &[u8], index: &Index, author: Author) -> Result<Checked, Rejected> {
-    let parsed = Parsed::read(bytes)?;
-    let (staged, touched) = Resolver::new(index, &parsed, author)?.run()?;
+    let mut parsed = Parsed::default();
+    parsed.read(bytes)?;
+    let mut resolver = Resolver::new(index, &parsed, author);
+    resolver.run()?;
+    let touched = resolver.touched();
+    let staged = resolver.staged;
     let new_roots = new_roots(&staged, index);
     Ok(Checked {
         touched,

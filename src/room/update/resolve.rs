@@ -8,10 +8,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::room::index::{
-    Addition, ClockRange, Holds, Index, Kind, Level, Node, Place, Root, Run, SEQUENCE, Shape,
-    Target, run_at,
+    Addition, ClockRange, History, Holds, Index, Kind, Level, Node, Place, Root, Run, SEQUENCE,
+    Shape, Target, run_at,
 };
-use crate::room::update::parse::{Block, Content, Id, Parent, Parsed};
+use crate::room::update::parse::{Block, Content, Id, Parent, Parsed, Section};
 use crate::room::update::walk::Walk;
 use crate::room::update::{Author, Rejected, TYPE_DEPTH_MAX, Touch};
 
@@ -32,17 +32,22 @@ pub(in crate::room) struct Staged {
 pub(super) struct Resolver<'i, 'p, 'a> {
     index: &'i Index,
     parsed: &'p Parsed<'a>,
-    progress: SmallVec<[Progress; 1]>,
-    staged: Staged,
+    author: Author,
+    progress: SmallVec<[Progress<'i>; 1]>,
+    pub(super) staged: Staged,
     key_numbers: HashMap<&'a str, u32>,
     root_numbers: HashMap<&'a str, u32>,
     /// Roots to whose sequence the update adds; made when first asked for.
     sequences: Option<HashSet<&'a str>>,
-    targets: Targets,
+    /// What is touched, in the order in which it came, each once.
+    targets: SmallVec<[Target; 1]>,
+    /// The same, once they are many.
+    targets_seen: FxHashSet<Target>,
 }
 
 /// How far a section has come.
-struct Progress {
+struct Progress<'i> {
+    history: Option<&'i History>,
     /// Up to where the index knows the client.
     known: u32,
     /// Up to where blocks are known or staged.
@@ -58,35 +63,12 @@ struct Spot {
 }
 
 impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
-    pub(super) fn new(
-        index: &'i Index,
-        parsed: &'p Parsed<'a>,
-        author: Author,
-    ) -> Result<Self, Rejected> {
-        let mut progress = SmallVec::new();
-        for section in &parsed.sections {
-            let known = index.clock(section.client);
-            if section.start > known {
-                return Err(missing(index, section.client, known));
-            }
-            if section.end > known {
-                if known < index.former.clock(section.client) {
-                    return Err(Rejected::Former);
-                }
-                if author == Author::Client && index.reserved == Some(section.client) {
-                    return Err(Rejected::Forged);
-                }
-            }
-            progress.push(Progress {
-                known,
-                end: known,
-                runs: SmallVec::new(),
-            });
-        }
-        Ok(Self {
+    pub(super) fn new(index: &'i Index, parsed: &'p Parsed<'a>, author: Author) -> Self {
+        Self {
             index,
             parsed,
-            progress,
+            author,
+            progress: SmallVec::new(),
             staged: Staged {
                 generation: index.generation,
                 ..Staged::default()
@@ -94,12 +76,16 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
             key_numbers: HashMap::new(),
             root_numbers: HashMap::new(),
             sequences: None,
-            targets: Targets::new(author),
-        })
+            targets: SmallVec::new(),
+            targets_seen: FxHashSet::default(),
+        }
     }
 
-    /// Goes through all blocks and delete ranges.
-    pub(super) fn run(mut self) -> Result<(Staged, SmallVec<[Touch; 1]>), Rejected> {
+    /// Goes through all blocks and delete ranges; what they add is in `staged` after that.
+    pub(super) fn run(&mut self) -> Result<(), Rejected> {
+        for section in &self.parsed.sections {
+            self.begin(section)?;
+        }
         let mut walk = Walk::new(self.parsed);
         while let Some((section, block)) = walk.next()? {
             if block.end() > self.progress[section].known {
@@ -109,36 +95,61 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         for range in &self.parsed.deletes {
             self.delete(*range)?;
         }
-        let progress = std::mem::take(&mut self.progress);
-        for (section, progress) in self.parsed.sections.iter().zip(progress) {
+        for (section, progress) in self.parsed.sections.iter().zip(&mut self.progress) {
             if progress.end > progress.known {
-                let (client, end, runs) = (section.client, progress.end, progress.runs);
+                let (client, end) = (section.client, progress.end);
+                let runs = std::mem::take(&mut progress.runs);
                 self.staged.additions.push(Addition { client, end, runs });
             }
         }
-        let targets = std::mem::take(&mut self.targets.list);
-        let touched = targets
-            .into_iter()
-            .map(|target| self.touch(target))
-            .collect();
-        Ok((self.staged, touched))
+        Ok(())
+    }
+
+    /// What the update touches, by name.
+    pub(super) fn touched(&self) -> SmallVec<[Touch; 1]> {
+        self.targets
+            .iter()
+            .map(|target| self.touch(*target))
+            .collect()
+    }
+
+    /// Checks that a section goes on where the index ends, and that its client may say so.
+    fn begin(&mut self, section: &Section) -> Result<(), Rejected> {
+        let index = self.index;
+        let history = index.histories.get(&section.client);
+        let known = history.map_or(0, |history| history.clock);
+        if section.start > known {
+            return Err(missing(index, section.client, known));
+        }
+        if section.end > known {
+            if known < index.former.clock(section.client) {
+                return Err(Rejected::Former);
+            }
+            if self.author == Author::Client && index.reserved == Some(section.client) {
+                return Err(Rejected::Forged);
+            }
+        }
+        self.progress.push(Progress {
+            history,
+            known,
+            end: known,
+            runs: SmallVec::new(),
+        });
+        Ok(())
     }
 
     /// Stages a block that is not wholly known.
     fn block(&mut self, section: usize, block: &Block<'a>) -> Result<(), Rejected> {
-        let place = self.place(block)?;
+        let place = self.place(section, block)?;
         let Progress { known, .. } = self.progress[section];
         if block.clock < known && block.content != Content::Gone {
             // The CRDT ties the new part of the block to the known part before it.
             let client = self.parsed.sections[section].client;
-            if self
-                .locate(Id {
-                    client,
-                    clock: known - 1,
-                })?
-                .place
-                != place
-            {
+            let before = Id {
+                client,
+                clock: known - 1,
+            };
+            if self.locate(section, before)?.place != place {
                 return Err(Rejected::Malformed("block in two places"));
             }
         }
@@ -161,26 +172,32 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         Ok(())
     }
 
-    fn place(&mut self, block: &Block<'a>) -> Result<Place, Rejected> {
+    fn place(&mut self, section: usize, block: &Block<'a>) -> Result<Place, Rejected> {
         if block.content == Content::Gone {
             return Ok(Place::GONE);
         }
-        let left = block.origin.map(|id| self.locate(id)).transpose()?;
-        let right = block.right_origin.map(|id| self.locate(id)).transpose()?;
+        let left = block
+            .origin
+            .map(|id| self.locate(section, id))
+            .transpose()?;
+        let right = block
+            .right_origin
+            .map(|id| self.locate(section, id))
+            .transpose()?;
         match (left, right) {
             (Some(left), Some(right)) if left.place != right.place => {
                 Err(Rejected::Malformed("origins in two places"))
             }
             (Some(origin), _) | (None, Some(origin)) => Ok(origin.place),
-            (None, None) => self.place_in_parent(block),
+            (None, None) => self.place_in_parent(section, block),
         }
     }
 
-    fn place_in_parent(&mut self, block: &Block<'a>) -> Result<Place, Rejected> {
+    fn place_in_parent(&mut self, section: usize, block: &Block<'a>) -> Result<Place, Rejected> {
         let parent = match block.parent {
             Parent::Root(name) => self.root(name),
             Parent::Type(id) => {
-                let spot = self.locate(id)?;
+                let spot = self.locate(section, id)?;
                 match spot.holds {
                     _ if spot.place.is_gone() => return Ok(Place::GONE),
                     Holds::Blank => return Ok(Place::GONE),
@@ -194,22 +211,30 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         Ok(Place { parent, key })
     }
 
-    fn locate(&self, id: Id) -> Result<Spot, Rejected> {
-        let spot = |run: &Run| Spot {
-            place: run.place(),
-            holds: run.holds(),
-        };
-        if let Some(history) = self.index.histories.get(&id.client)
+    /// Where an id lies that a block of `section` refers to.
+    #[inline]
+    fn locate(&self, section: usize, id: Id) -> Result<Spot, Rejected> {
+        let sections = &self.parsed.sections;
+        if sections[section].client == id.client {
+            return self.locate_in(section, id);
+        }
+        if let Some(section) = self.parsed.section_of(id.client) {
+            return self.locate_in(section, id);
+        }
+        match self.index.histories.get(&id.client) {
+            Some(history) if id.clock < history.clock => Ok(spot(&history.runs, id.clock)),
+            _ => Err(missing(self.index, id.client, id.clock)),
+        }
+    }
+
+    fn locate_in(&self, section: usize, id: Id) -> Result<Spot, Rejected> {
+        let progress = &self.progress[section];
+        if let Some(history) = progress.history
             && id.clock < history.clock
         {
-            return Ok(spot(run_at(&history.runs, id.clock)));
-        }
-        let Some(section) = self.parsed.section_of(id.client) else {
-            return Err(missing(self.index, id.client, id.clock));
-        };
-        let progress = &self.progress[section];
-        if id.clock < progress.end {
-            Ok(spot(run_at(&progress.runs, id.clock)))
+            Ok(spot(&history.runs, id.clock))
+        } else if id.clock < progress.end {
+            Ok(spot(&progress.runs, id.clock))
         } else if id.clock < self.parsed.sections[section].end {
             Err(Rejected::Malformed("block that needs a later one"))
         } else {
@@ -330,7 +355,7 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
             return Ok(());
         }
         self.staged.deletes.push(range);
-        if !self.targets.is_wanted {
+        if self.author == Author::Store {
             return Ok(());
         }
         for (from, to) in alive {
@@ -351,13 +376,26 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
     }
 
     fn target(&mut self, place: Place) {
-        if self.targets.is_wanted && !place.is_gone() {
-            let node = self.node(place.parent);
-            let shape = match node.level {
-                Level::Root => self.shape(node.target.root),
-                Level::Record | Level::Within => Shape::Unknown,
-            };
-            self.targets.add(node.target(place.key, shape));
+        if self.author == Author::Store || place.is_gone() {
+            return;
+        }
+        let node = self.node(place.parent);
+        let shape = match node.level {
+            Level::Root => self.shape(node.target.root),
+            Level::Record | Level::Within => Shape::Unknown,
+        };
+        let target = node.target(place.key, shape);
+        if self.targets.len() < TARGETS_FEW {
+            if !self.targets.contains(&target) {
+                self.targets.push(target);
+            }
+        } else if self.targets.last() != Some(&target) {
+            if self.targets_seen.is_empty() {
+                self.targets_seen.extend(self.targets.iter().copied());
+            }
+            if self.targets_seen.insert(target) {
+                self.targets.push(target);
+            }
         }
     }
 
@@ -465,43 +503,15 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
     }
 }
 
-/// Targets in the order in which they came, each once.
-struct Targets {
-    is_wanted: bool,
-    list: SmallVec<[Target; 1]>,
-    /// The same, once they are many.
-    seen: FxHashSet<Target>,
-}
+/// Up to this many targets are searched one by one.
+const TARGETS_FEW: usize = 16;
 
-impl Targets {
-    /// Up to this many are searched one by one.
-    const FEW: usize = 16;
-
-    fn new(author: Author) -> Self {
-        let is_wanted = author != Author::Store;
-        Self {
-            is_wanted,
-            list: SmallVec::new(),
-            seen: FxHashSet::default(),
-        }
-    }
-
-    fn add(&mut self, target: Target) {
-        if self.list.last() == Some(&target) {
-            return;
-        }
-        if self.list.len() < Self::FEW {
-            if !self.list.contains(&target) {
-                self.list.push(target);
-            }
-            return;
-        }
-        if self.seen.is_empty() {
-            self.seen.extend(self.list.iter().copied());
-        }
-        if self.seen.insert(target) {
-            self.list.push(target);
-        }
+#[inline]
+fn spot(runs: &[Run], clock: u32) -> Spot {
+    let run = run_at(runs, clock);
+    Spot {
+        place: run.place(),
+        holds: run.holds(),
     }
 }
 
