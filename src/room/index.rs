@@ -248,6 +248,15 @@ pub(in crate::room) fn run_at(runs: &[Run], clock: u32) -> &Run {
     &runs[runs.partition_point(|run| run.clock <= clock) - 1]
 }
 
+/// The same, faster when the run is one of the last: what an update refers to in itself is mostly just before.
+pub(in crate::room) fn run_at_recent(runs: &[Run], clock: u32) -> &Run {
+    let mut back = 1;
+    while back < runs.len() && runs[runs.len() - back].clock > clock {
+        back *= 2;
+    }
+    run_at(&runs[runs.len().saturating_sub(back)..], clock)
+}
+
 /// What is known of one client.
 #[derive(Debug, Default)]
 pub(in crate::room) struct History {

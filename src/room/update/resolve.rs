@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::room::index::{
     Addition, ClockRange, History, Holds, Index, Kind, Level, Node, Place, Root, Run, SEQUENCE,
-    Shape, Target, run_at,
+    Shape, Target, run_at, run_at_recent,
 };
 use crate::room::update::parse::{Block, Content, Id, Parent, Parsed, Section};
 use crate::room::update::walk::Walk;
@@ -35,13 +35,20 @@ pub(super) struct Resolver<'i, 'p, 'a> {
     author: Author,
     progress: SmallVec<[Progress<'i>; 1]>,
     pub(super) staged: Staged,
+    /// What is touched, in the order in which it came, each once.
+    targets: SmallVec<[Target; 1]>,
+    /// Made when first needed: most updates add characters or a value and need none of it.
+    scratch: Option<Box<Scratch<'a>>>,
+}
+
+/// Look-up tables over what is staged. Names are hashed by chance, because peers choose them.
+#[derive(Default)]
+struct Scratch<'a> {
     key_numbers: HashMap<&'a str, u32>,
     root_numbers: HashMap<&'a str, u32>,
     /// Roots to whose sequence the update adds; made when first asked for.
     sequences: Option<HashSet<&'a str>>,
-    /// What is touched, in the order in which it came, each once.
-    targets: SmallVec<[Target; 1]>,
-    /// The same, once they are many.
+    /// The targets, once they are many.
     targets_seen: FxHashSet<Target>,
 }
 
@@ -73,11 +80,8 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
                 generation: index.generation,
                 ..Staged::default()
             },
-            key_numbers: HashMap::new(),
-            root_numbers: HashMap::new(),
-            sequences: None,
             targets: SmallVec::new(),
-            targets_seen: FxHashSet::default(),
+            scratch: None,
         }
     }
 
@@ -86,11 +90,15 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         for section in &self.parsed.sections {
             self.begin(section)?;
         }
-        let mut walk = Walk::new(self.parsed);
-        while let Some((section, block)) = walk.next()? {
-            if block.end() > self.progress[section].known {
-                self.block(section, block)?;
+        if let [section] = &self.parsed.sections[..] {
+            // The blocks of one client are in order as they stand.
+            let known = self.progress[0].known;
+            let blocks = &self.parsed.blocks[section.first as usize..];
+            for block in blocks.iter().filter(|block| block.end() > known) {
+                self.block(0, block)?;
             }
+        } else {
+            self.walk()?;
         }
         for range in &self.parsed.deletes {
             self.delete(*range)?;
@@ -100,6 +108,16 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
                 let (client, end) = (section.client, progress.end);
                 let runs = std::mem::take(&mut progress.runs);
                 self.staged.additions.push(Addition { client, end, runs });
+            }
+        }
+        Ok(())
+    }
+
+    fn walk(&mut self) -> Result<(), Rejected> {
+        let mut walk = Walk::new(self.parsed);
+        while let Some((section, block)) = walk.next()? {
+            if block.end() > self.progress[section].known {
+                self.block(section, block)?;
             }
         }
         Ok(())
@@ -222,7 +240,7 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
             return self.locate_in(section, id);
         }
         match self.index.histories.get(&id.client) {
-            Some(history) if id.clock < history.clock => Ok(spot(&history.runs, id.clock)),
+            Some(history) if id.clock < history.clock => Ok(spot(run_at(&history.runs, id.clock))),
             _ => Err(missing(self.index, id.client, id.clock)),
         }
     }
@@ -232,9 +250,9 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         if let Some(history) = progress.history
             && id.clock < history.clock
         {
-            Ok(spot(&history.runs, id.clock))
+            Ok(spot(run_at(&history.runs, id.clock)))
         } else if id.clock < progress.end {
-            Ok(spot(&progress.runs, id.clock))
+            Ok(spot(run_at_recent(&progress.runs, id.clock)))
         } else if id.clock < self.parsed.sections[section].end {
             Err(Rejected::Malformed("block that needs a later one"))
         } else {
@@ -390,10 +408,11 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
                 self.targets.push(target);
             }
         } else if self.targets.last() != Some(&target) {
-            if self.targets_seen.is_empty() {
-                self.targets_seen.extend(self.targets.iter().copied());
+            let seen = &mut self.scratch.get_or_insert_default().targets_seen;
+            if seen.is_empty() {
+                seen.extend(self.targets.iter().copied());
             }
-            if self.targets_seen.insert(target) {
+            if seen.insert(target) {
                 self.targets.push(target);
             }
         }
@@ -430,7 +449,8 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         if let Some(number) = self.index.root_names.get(name) {
             return self.index.roots[*number as usize].node;
         }
-        if let Some(new) = self.root_numbers.get(name) {
+        let numbers = &mut self.scratch.get_or_insert_default().root_numbers;
+        if let Some(new) = numbers.get(name) {
             return self.staged.roots[*new as usize].node;
         }
         let new = self.staged.roots.len() as u32;
@@ -443,7 +463,7 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
             node,
             shape: Shape::Unknown,
         });
-        self.root_numbers.insert(name, new);
+        numbers.insert(name, new);
         node
     }
 
@@ -469,7 +489,8 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
 
     fn has_sequence(&mut self, root: u32) -> bool {
         let blocks = &self.parsed.blocks;
-        let sequences = self.sequences.get_or_insert_with(|| {
+        let scratch = self.scratch.get_or_insert_default();
+        let sequences = scratch.sequences.get_or_insert_with(|| {
             let roots = blocks.iter().filter_map(|block| match block.parent {
                 Parent::Root(name) if block.key.is_none() => Some(name),
                 Parent::Root(_) | Parent::Type(_) | Parent::Inherited => None,
@@ -489,7 +510,8 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         }
         let staged = &mut self.staged.keys;
         let known = self.index.keys.names.len();
-        *self.key_numbers.entry(name).or_insert_with(|| {
+        let numbers = &mut self.scratch.get_or_insert_default().key_numbers;
+        *numbers.entry(name).or_insert_with(|| {
             staged.push(name.into());
             (known + staged.len() - 1) as u32
         })
@@ -506,9 +528,7 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
 /// Up to this many targets are searched one by one.
 const TARGETS_FEW: usize = 16;
 
-#[inline]
-fn spot(runs: &[Run], clock: u32) -> Spot {
-    let run = run_at(runs, clock);
+fn spot(run: &Run) -> Spot {
     Spot {
         place: run.place(),
         holds: run.holds(),
