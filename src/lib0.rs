@@ -136,25 +136,26 @@ impl<'a> Reader<'a> {
     }
 
     /// The rest of a var-int whose low bits are read: at most eight bytes of seven bits in all.
+    #[inline(never)]
     fn var_rest(&mut self, low: u64, bits: u32) -> Result<u64, Unreadable> {
         let mut value = low;
         let mut shift = bits;
-        loop {
-            let byte = self.byte()?;
+        for (count, byte) in self.bytes[self.at..].iter().enumerate() {
             if shift > 49 {
                 return Err(Unreadable::TooLarge);
             }
             value |= u64::from(byte & 0x7f) << shift;
             shift += 7;
-            if byte < 0x80 {
-                break;
+            if *byte < 0x80 {
+                self.at += count + 1;
+                return if value > UINT_MAX {
+                    Err(Unreadable::TooLarge)
+                } else {
+                    Ok(value)
+                };
             }
         }
-        if value > UINT_MAX {
-            Err(Unreadable::TooLarge)
-        } else {
-            Ok(value)
-        }
+        Err(Unreadable::End)
     }
 }
 

@@ -103,6 +103,9 @@ impl Index {
     }
 
     /// The roots whose content tells what they are, in the order in which they came.
+    ///
+    /// Read a root as the kind it has here: the CRDT keeps the kind by which a root was first asked for, and its
+    /// array reader never returns from a text.
     pub fn roots(&self) -> impl Iterator<Item = (&Arc<str>, RootKind)> {
         self.roots
             .iter()
@@ -251,6 +254,15 @@ pub(in crate::room) fn run_at(runs: &[Run], clock: u32) -> &Run {
         return last;
     }
     &runs[runs.partition_point(|run| run.clock <= clock) - 1]
+}
+
+/// The same, faster when the run is one of the last: what an update refers to in itself is mostly just before.
+pub(in crate::room) fn run_at_recent(runs: &[Run], clock: u32) -> &Run {
+    let mut back = 1;
+    while back < runs.len() && runs[runs.len() - back].clock > clock {
+        back *= 2;
+    }
+    run_at(&runs[runs.len().saturating_sub(back)..], clock)
 }
 
 /// What is known of one client.
@@ -439,10 +451,16 @@ pub(in crate::room) enum Shape {
     Unknown,
     /// It has a sequence, of which only deleted parts were seen.
     Blank,
+    /// Keys and no sequence.
     Map,
+    /// A sequence of types alone, of whatever kind: an array, or a text whose characters are deleted.
+    Types,
+    /// The same, and all of them are XML.
+    XmlTypes,
+    /// A sequence with values.
     Array,
+    /// A sequence with characters, formats or embedded values.
     Text,
-    Xml,
 }
 
 impl Shape {
@@ -450,9 +468,9 @@ impl Shape {
         match self {
             Self::Unknown | Self::Blank => None,
             Self::Map => Some(RootKind::Map),
-            Self::Array => Some(RootKind::Array),
+            Self::Types | Self::Array => Some(RootKind::Array),
             Self::Text => Some(RootKind::Text),
-            Self::Xml => Some(RootKind::Xml),
+            Self::XmlTypes => Some(RootKind::Xml),
         }
     }
 }

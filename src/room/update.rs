@@ -102,7 +102,8 @@ impl Checked {
         &self.touched
     }
 
-    /// The roots whose kind shows for the first time.
+    /// The roots whose kind shows for the first time, or shows to be another: what has only types in its sequence
+    /// counts as an array or as XML until a character or a value comes.
     #[must_use]
     pub fn new_roots(&self) -> &[(Arc<str>, RootKind)] {
         &self.new_roots
@@ -139,23 +140,36 @@ enum Author {
 }
 
 fn check_as(bytes: &[u8], index: &Index, author: Author) -> Result<Checked, Rejected> {
-    let parsed = Parsed::read(bytes)?;
-    let (staged, touched) = Resolver::new(index, &parsed, author)?.run()?;
-    let mut new_roots = Vec::new();
-    for root in &staged.roots {
-        new_roots.extend(root.shape.kind().map(|kind| (root.name.clone(), kind)));
-    }
-    for (number, shape) in &staged.shapes {
-        let root = &index.roots[*number as usize];
-        if root.shape.kind().is_none() {
-            new_roots.extend(shape.kind().map(|kind| (root.name.clone(), kind)));
-        }
-    }
+    let mut parsed = Parsed::default();
+    parsed.read(bytes)?;
+    let mut resolver = Resolver::new(index, &parsed, author);
+    resolver.run()?;
+    let touched = resolver.touched();
+    let staged = resolver.staged;
+    let new_roots = new_roots(&staged, index);
     Ok(Checked {
         touched,
         new_roots,
         staged,
     })
+}
+
+fn new_roots(staged: &Staged, index: &Index) -> Vec<(Arc<str>, RootKind)> {
+    let new = staged
+        .roots
+        .iter()
+        .filter_map(|root| Some((root.name.clone(), root.shape.kind()?)));
+    let mut roots: Vec<_> = new.collect();
+    let mut changed: SmallVec<[u32; 1]> = staged.shapes.keys().copied().collect();
+    changed.sort_unstable();
+    for number in changed {
+        let root = &index.roots[number as usize];
+        let kind = staged.shapes[&number].kind();
+        if kind != root.shape.kind() {
+            roots.extend(kind.map(|kind| (root.name.clone(), kind)));
+        }
+    }
+    roots
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::room::index::{
-    Addition, ClockRange, Holds, Index, Kind, Level, Node, Place, Root, Run, SEQUENCE, Shape,
-    Target, run_at,
+    Addition, ClockRange, History, Holds, Index, Kind, Level, Node, Place, Root, Run, SEQUENCE,
+    Shape, Target, run_at, run_at_recent,
 };
-use crate::room::update::parse::{Block, Content, Id, Parent, Parsed};
+use crate::room::update::parse::{Block, Content, Id, Parent, Parsed, Section};
 use crate::room::update::walk::Walk;
 use crate::room::update::{Author, Rejected, TYPE_DEPTH_MAX, Touch};
 
@@ -32,17 +32,29 @@ pub(in crate::room) struct Staged {
 pub(super) struct Resolver<'i, 'p, 'a> {
     index: &'i Index,
     parsed: &'p Parsed<'a>,
-    progress: SmallVec<[Progress; 1]>,
-    staged: Staged,
+    author: Author,
+    progress: SmallVec<[Progress<'i>; 1]>,
+    pub(super) staged: Staged,
+    /// What is touched, in the order in which it came, each once.
+    targets: SmallVec<[Target; 1]>,
+    /// Made when first needed: most updates add characters or a value and need none of it.
+    scratch: Option<Box<Scratch<'a>>>,
+}
+
+/// Look-up tables over what is staged. Names are hashed by chance, because peers choose them.
+#[derive(Default)]
+struct Scratch<'a> {
     key_numbers: HashMap<&'a str, u32>,
     root_numbers: HashMap<&'a str, u32>,
     /// Roots to whose sequence the update adds; made when first asked for.
     sequences: Option<HashSet<&'a str>>,
-    targets: Targets,
+    /// The targets, once they are many.
+    targets_seen: FxHashSet<Target>,
 }
 
 /// How far a section has come.
-struct Progress {
+struct Progress<'i> {
+    history: Option<&'i History>,
     /// Up to where the index knows the client.
     known: u32,
     /// Up to where blocks are known or staged.
@@ -58,87 +70,104 @@ struct Spot {
 }
 
 impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
-    pub(super) fn new(
-        index: &'i Index,
-        parsed: &'p Parsed<'a>,
-        author: Author,
-    ) -> Result<Self, Rejected> {
-        let mut progress = SmallVec::new();
-        for section in &parsed.sections {
-            let known = index.clock(section.client);
-            if section.start > known {
-                return Err(missing(index, section.client, known));
-            }
-            if section.end > known {
-                if known < index.former.clock(section.client) {
-                    return Err(Rejected::Former);
-                }
-                if author == Author::Client && index.reserved == Some(section.client) {
-                    return Err(Rejected::Forged);
-                }
-            }
-            progress.push(Progress {
-                known,
-                end: known,
-                runs: SmallVec::new(),
-            });
-        }
-        Ok(Self {
+    pub(super) fn new(index: &'i Index, parsed: &'p Parsed<'a>, author: Author) -> Self {
+        Self {
             index,
             parsed,
-            progress,
+            author,
+            progress: SmallVec::new(),
             staged: Staged {
                 generation: index.generation,
                 ..Staged::default()
             },
-            key_numbers: HashMap::new(),
-            root_numbers: HashMap::new(),
-            sequences: None,
-            targets: Targets::new(author),
-        })
+            targets: SmallVec::new(),
+            scratch: None,
+        }
     }
 
-    /// Goes through all blocks and delete ranges.
-    pub(super) fn run(mut self) -> Result<(Staged, SmallVec<[Touch; 1]>), Rejected> {
+    /// Goes through all blocks and delete ranges; what they add is in `staged` after that.
+    pub(super) fn run(&mut self) -> Result<(), Rejected> {
+        for section in &self.parsed.sections {
+            self.begin(section)?;
+        }
+        if let [section] = &self.parsed.sections[..] {
+            // The blocks of one client are in order as they stand.
+            let known = self.progress[0].known;
+            let blocks = &self.parsed.blocks[section.first as usize..];
+            for block in blocks.iter().filter(|block| block.end() > known) {
+                self.block(0, block)?;
+            }
+        } else {
+            self.walk()?;
+        }
+        for range in &self.parsed.deletes {
+            self.delete(*range)?;
+        }
+        for (section, progress) in self.parsed.sections.iter().zip(&mut self.progress) {
+            if progress.end > progress.known {
+                let (client, end) = (section.client, progress.end);
+                let runs = std::mem::take(&mut progress.runs);
+                self.staged.additions.push(Addition { client, end, runs });
+            }
+        }
+        Ok(())
+    }
+
+    fn walk(&mut self) -> Result<(), Rejected> {
         let mut walk = Walk::new(self.parsed);
         while let Some((section, block)) = walk.next()? {
             if block.end() > self.progress[section].known {
                 self.block(section, block)?;
             }
         }
-        for range in &self.parsed.deletes {
-            self.delete(*range)?;
+        Ok(())
+    }
+
+    /// What the update touches, by name.
+    pub(super) fn touched(&self) -> SmallVec<[Touch; 1]> {
+        self.targets
+            .iter()
+            .map(|target| self.touch(*target))
+            .collect()
+    }
+
+    /// Checks that a section goes on where the index ends, and that its client may say so.
+    fn begin(&mut self, section: &Section) -> Result<(), Rejected> {
+        let index = self.index;
+        let history = index.histories.get(&section.client);
+        let known = history.map_or(0, |history| history.clock);
+        if section.start > known {
+            return Err(missing(index, section.client, known));
         }
-        let progress = std::mem::take(&mut self.progress);
-        for (section, progress) in self.parsed.sections.iter().zip(progress) {
-            if progress.end > progress.known {
-                let (client, end, runs) = (section.client, progress.end, progress.runs);
-                self.staged.additions.push(Addition { client, end, runs });
+        if section.end > known {
+            if known < index.former.clock(section.client) {
+                return Err(Rejected::Former);
+            }
+            if self.author == Author::Client && index.reserved == Some(section.client) {
+                return Err(Rejected::Forged);
             }
         }
-        let targets = std::mem::take(&mut self.targets.list);
-        let touched = targets
-            .into_iter()
-            .map(|target| self.touch(target))
-            .collect();
-        Ok((self.staged, touched))
+        self.progress.push(Progress {
+            history,
+            known,
+            end: known,
+            runs: SmallVec::new(),
+        });
+        Ok(())
     }
 
     /// Stages a block that is not wholly known.
     fn block(&mut self, section: usize, block: &Block<'a>) -> Result<(), Rejected> {
-        let place = self.place(block)?;
+        let place = self.place(section, block)?;
         let Progress { known, .. } = self.progress[section];
         if block.clock < known && block.content != Content::Gone {
             // The CRDT ties the new part of the block to the known part before it.
             let client = self.parsed.sections[section].client;
-            if self
-                .locate(Id {
-                    client,
-                    clock: known - 1,
-                })?
-                .place
-                != place
-            {
+            let before = Id {
+                client,
+                clock: known - 1,
+            };
+            if self.locate(section, before)?.place != place {
                 return Err(Rejected::Malformed("block in two places"));
             }
         }
@@ -161,26 +190,32 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         Ok(())
     }
 
-    fn place(&mut self, block: &Block<'a>) -> Result<Place, Rejected> {
+    fn place(&mut self, section: usize, block: &Block<'a>) -> Result<Place, Rejected> {
         if block.content == Content::Gone {
             return Ok(Place::GONE);
         }
-        let left = block.origin.map(|id| self.locate(id)).transpose()?;
-        let right = block.right_origin.map(|id| self.locate(id)).transpose()?;
+        let left = block
+            .origin
+            .map(|id| self.locate(section, id))
+            .transpose()?;
+        let right = block
+            .right_origin
+            .map(|id| self.locate(section, id))
+            .transpose()?;
         match (left, right) {
             (Some(left), Some(right)) if left.place != right.place => {
                 Err(Rejected::Malformed("origins in two places"))
             }
             (Some(origin), _) | (None, Some(origin)) => Ok(origin.place),
-            (None, None) => self.place_in_parent(block),
+            (None, None) => self.place_in_parent(section, block),
         }
     }
 
-    fn place_in_parent(&mut self, block: &Block<'a>) -> Result<Place, Rejected> {
+    fn place_in_parent(&mut self, section: usize, block: &Block<'a>) -> Result<Place, Rejected> {
         let parent = match block.parent {
             Parent::Root(name) => self.root(name),
             Parent::Type(id) => {
-                let spot = self.locate(id)?;
+                let spot = self.locate(section, id)?;
                 match spot.holds {
                     _ if spot.place.is_gone() => return Ok(Place::GONE),
                     Holds::Blank => return Ok(Place::GONE),
@@ -194,22 +229,30 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         Ok(Place { parent, key })
     }
 
-    fn locate(&self, id: Id) -> Result<Spot, Rejected> {
-        let spot = |run: &Run| Spot {
-            place: run.place(),
-            holds: run.holds(),
-        };
-        if let Some(history) = self.index.histories.get(&id.client)
+    /// Where an id lies that a block of `section` refers to.
+    #[inline]
+    fn locate(&self, section: usize, id: Id) -> Result<Spot, Rejected> {
+        let sections = &self.parsed.sections;
+        if sections[section].client == id.client {
+            return self.locate_in(section, id);
+        }
+        if let Some(section) = self.parsed.section_of(id.client) {
+            return self.locate_in(section, id);
+        }
+        match self.index.histories.get(&id.client) {
+            Some(history) if id.clock < history.clock => Ok(spot(run_at(&history.runs, id.clock))),
+            _ => Err(missing(self.index, id.client, id.clock)),
+        }
+    }
+
+    fn locate_in(&self, section: usize, id: Id) -> Result<Spot, Rejected> {
+        let progress = &self.progress[section];
+        if let Some(history) = progress.history
             && id.clock < history.clock
         {
-            return Ok(spot(run_at(&history.runs, id.clock)));
-        }
-        let Some(section) = self.parsed.section_of(id.client) else {
-            return Err(missing(self.index, id.client, id.clock));
-        };
-        let progress = &self.progress[section];
-        if id.clock < progress.end {
-            Ok(spot(run_at(&progress.runs, id.clock)))
+            Ok(spot(run_at(&history.runs, id.clock)))
+        } else if id.clock < progress.end {
+            Ok(spot(run_at_recent(&progress.runs, id.clock)))
         } else if id.clock < self.parsed.sections[section].end {
             Err(Rejected::Malformed("block that needs a later one"))
         } else {
@@ -258,54 +301,52 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         match parent.kind {
             Kind::Map | Kind::Text | Kind::XmlElement | Kind::XmlText => Ok(()),
             Kind::Array | Kind::XmlFragment => Err(Rejected::Malformed("key in a sequence")),
-            Kind::Root => self.permit_key_in_root(parent.target.root),
-        }
-    }
-
-    fn permit_key_in_root(&mut self, root: u32) -> Result<(), Rejected> {
-        match self.shape(root) {
-            Shape::Array => Err(Rejected::Malformed("key in a sequence")),
-            Shape::Blank | Shape::Map | Shape::Text | Shape::Xml => Ok(()),
-            Shape::Unknown => {
-                // Attributes of a text may come before its characters: then the root is no map.
-                let has_sequence = self.has_sequence(root);
-                self.set_shape(
-                    root,
-                    if has_sequence {
-                        Shape::Blank
-                    } else {
-                        Shape::Map
-                    },
-                );
+            Kind::Root => {
+                self.permit_key_in_root(parent.target.root);
                 Ok(())
             }
         }
     }
 
+    /// A root with keys and nothing else is a map; beside a sequence, whichever came first, keys are attributes.
+    fn permit_key_in_root(&mut self, root: u32) {
+        if self.shape(root) == Shape::Unknown {
+            let has_sequence = self.has_sequence(root);
+            self.set_shape(
+                root,
+                if has_sequence {
+                    Shape::Blank
+                } else {
+                    Shape::Map
+                },
+            );
+        }
+    }
+
+    /// A root learns what it is, the same from the same contents in whatever order they come: a state that is
+    /// loaded must give what its updates gave one by one.
     fn permit_in_root(&mut self, root: u32, content: Content) -> Result<(), Rejected> {
         let before = self.shape(root);
         let after = match (before, content) {
             (Shape::Map, _) => return Err(Rejected::Malformed("sequence in a map")),
             (Shape::Unknown, Content::Deleted) => Shape::Blank,
             (shape, Content::Deleted | Content::Gone) => shape,
-            (
-                Shape::Unknown | Shape::Blank | Shape::Text,
-                Content::String | Content::Embed | Content::Format,
-            ) => Shape::Text,
-            (Shape::Text, Content::Type(_)) => Shape::Text,
-            (Shape::Unknown | Shape::Blank | Shape::Xml, Content::Type(kind)) if kind.is_xml() => {
-                Shape::Xml
-            }
-            (
-                Shape::Unknown | Shape::Blank | Shape::Array | Shape::Xml,
-                Content::Any | Content::Binary | Content::Type(_),
-            ) => Shape::Array,
-            (Shape::Array | Shape::Xml, Content::String | Content::Embed | Content::Format) => {
-                return Err(Rejected::Malformed("text in an array"));
+            (shape @ (Shape::Text | Shape::Array | Shape::Types), Content::Type(_)) => shape,
+            (Shape::Unknown | Shape::Blank | Shape::XmlTypes, Content::Type(kind)) => {
+                if kind.is_xml() {
+                    Shape::XmlTypes
+                } else {
+                    Shape::Types
+                }
             }
             (Shape::Text, Content::Any | Content::Binary) => {
                 return Err(Rejected::Malformed("array content in a text"));
             }
+            (_, Content::Any | Content::Binary) => Shape::Array,
+            (Shape::Array, Content::String | Content::Embed | Content::Format) => {
+                return Err(Rejected::Malformed("text in an array"));
+            }
+            (_, Content::String | Content::Embed | Content::Format) => Shape::Text,
         };
         if after != before {
             self.set_shape(root, after);
@@ -332,7 +373,7 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
             return Ok(());
         }
         self.staged.deletes.push(range);
-        if !self.targets.is_wanted {
+        if self.author == Author::Store {
             return Ok(());
         }
         for (from, to) in alive {
@@ -353,13 +394,27 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
     }
 
     fn target(&mut self, place: Place) {
-        if self.targets.is_wanted && !place.is_gone() {
-            let node = self.node(place.parent);
-            let shape = match node.level {
-                Level::Root => self.shape(node.target.root),
-                Level::Record | Level::Within => Shape::Unknown,
-            };
-            self.targets.add(node.target(place.key, shape));
+        if self.author == Author::Store || place.is_gone() {
+            return;
+        }
+        let node = self.node(place.parent);
+        let shape = match node.level {
+            Level::Root => self.shape(node.target.root),
+            Level::Record | Level::Within => Shape::Unknown,
+        };
+        let target = node.target(place.key, shape);
+        if self.targets.len() < TARGETS_FEW {
+            if !self.targets.contains(&target) {
+                self.targets.push(target);
+            }
+        } else if self.targets.last() != Some(&target) {
+            let seen = &mut self.scratch.get_or_insert_default().targets_seen;
+            if seen.is_empty() {
+                seen.extend(self.targets.iter().copied());
+            }
+            if seen.insert(target) {
+                self.targets.push(target);
+            }
         }
     }
 
@@ -394,7 +449,8 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         if let Some(number) = self.index.root_names.get(name) {
             return self.index.roots[*number as usize].node;
         }
-        if let Some(new) = self.root_numbers.get(name) {
+        let numbers = &mut self.scratch.get_or_insert_default().root_numbers;
+        if let Some(new) = numbers.get(name) {
             return self.staged.roots[*new as usize].node;
         }
         let new = self.staged.roots.len() as u32;
@@ -407,7 +463,7 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
             node,
             shape: Shape::Unknown,
         });
-        self.root_numbers.insert(name, new);
+        numbers.insert(name, new);
         node
     }
 
@@ -433,7 +489,8 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
 
     fn has_sequence(&mut self, root: u32) -> bool {
         let blocks = &self.parsed.blocks;
-        let sequences = self.sequences.get_or_insert_with(|| {
+        let scratch = self.scratch.get_or_insert_default();
+        let sequences = scratch.sequences.get_or_insert_with(|| {
             let roots = blocks.iter().filter_map(|block| match block.parent {
                 Parent::Root(name) if block.key.is_none() => Some(name),
                 Parent::Root(_) | Parent::Type(_) | Parent::Inherited => None,
@@ -453,7 +510,8 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         }
         let staged = &mut self.staged.keys;
         let known = self.index.keys.names.len();
-        *self.key_numbers.entry(name).or_insert_with(|| {
+        let numbers = &mut self.scratch.get_or_insert_default().key_numbers;
+        *numbers.entry(name).or_insert_with(|| {
             staged.push(name.into());
             (known + staged.len() - 1) as u32
         })
@@ -467,43 +525,13 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
     }
 }
 
-/// Targets in the order in which they came, each once.
-struct Targets {
-    is_wanted: bool,
-    list: SmallVec<[Target; 1]>,
-    /// The same, once they are many.
-    seen: FxHashSet<Target>,
-}
+/// Up to this many targets are searched one by one.
+const TARGETS_FEW: usize = 16;
 
-impl Targets {
-    /// Up to this many are searched one by one.
-    const FEW: usize = 16;
-
-    fn new(author: Author) -> Self {
-        let is_wanted = author != Author::Store;
-        Self {
-            is_wanted,
-            list: SmallVec::new(),
-            seen: FxHashSet::default(),
-        }
-    }
-
-    fn add(&mut self, target: Target) {
-        if self.list.last() == Some(&target) {
-            return;
-        }
-        if self.list.len() < Self::FEW {
-            if !self.list.contains(&target) {
-                self.list.push(target);
-            }
-            return;
-        }
-        if self.seen.is_empty() {
-            self.seen.extend(self.list.iter().copied());
-        }
-        if self.seen.insert(target) {
-            self.list.push(target);
-        }
+fn spot(run: &Run) -> Spot {
+    Spot {
+        place: run.place(),
+        holds: run.holds(),
     }
 }
 

@@ -16,9 +16,10 @@ pub fn split(update: &[u8], chunk_bytes: usize) -> Vec<Bytes> {
     if update.len() <= chunk_bytes {
         return vec![Bytes::copy_from_slice(update)];
     }
-    let Ok(parsed) = Parsed::read(update) else {
+    let mut parsed = Parsed::default();
+    if parsed.read(update).is_err() {
         return vec![Bytes::copy_from_slice(update)];
-    };
+    }
     let mut chunks = Vec::new();
     let mut chunk = Chunk::new(&parsed, update);
     let mut walk = Walk::new(&parsed);

@@ -218,7 +218,7 @@ fn delete_ranges_must_be_in_order_and_hold_something() {
 
 #[test]
 fn content_must_suit_its_parent() {
-    let cases: [(&[u8], &[u8], &str); 8] = [
+    let cases: [(&[u8], &[u8], &str); 7] = [
         // A map takes no sequence, an array no text and no keys, an XML element only XML.
         (
             &[7, 1, 1, b'a', 1],
@@ -246,7 +246,6 @@ fn content_must_suit_its_parent() {
             &[7, 0, 7, 0, 1],
             "content that its parent does not take",
         ),
-        (RECORD, &[8, 1, 1, b'm', 1, 0x7e], "sequence in a map"),
         (
             RECORD,
             &[0x24, 0, 7, 0, 1, b'f', 1, b'x'],
@@ -264,6 +263,44 @@ fn content_must_suit_its_parent() {
         let index = pair(&update(&[(7, 0, &[first])], &[])).index;
         let apart = update(&[(7, 1, &[second])], &[]);
         assert_eq!(check(&apart, &index).err(), malformed(why), "{first:?}");
+    }
+}
+
+#[test]
+fn a_map_takes_no_sequence_later() {
+    let index = pair(&update(&[(7, 0, &[RECORD])], &[])).index;
+    let sequence: &[u8] = &[8, 1, 1, b'm', 1, 0x7e];
+    let bytes = update(&[(7, 1, &[sequence])], &[]);
+    assert_eq!(check(&bytes, &index).err(), malformed("sequence in a map"));
+}
+
+#[test]
+fn a_root_is_the_same_in_whatever_order_its_content_comes() {
+    let map: &[u8] = &[7, 1, 1, b't', 1];
+    let xml: &[u8] = &[7, 1, 1, b't', 3, 1, b'p'];
+    let value: &[u8] = &[8, 1, 1, b't', 1, 0x7e];
+    let deleted: &[u8] = &[1, 1, 1, b't', 1];
+    let cases: [(&[&[u8]], RootKind); 6] = [
+        (&[map, IN_TEXT, xml], RootKind::Text),
+        (&[map, value, xml], RootKind::Array),
+        (&[xml, deleted], RootKind::Xml),
+        (&[xml, map], RootKind::Array),
+        (&[xml, IN_TEXT], RootKind::Text),
+        (&[deleted, value], RootKind::Array),
+    ];
+    for (blocks, kind) in cases {
+        let mut blocks = blocks.to_vec();
+        for _ in 0..blocks.len() {
+            blocks.rotate_left(1);
+            let together = check(&update(&[(7, 0, &blocks)], &[]), &Index::new()).unwrap();
+            assert_eq!(together.new_roots(), [("t".into(), kind)]);
+            let mut index = Index::new();
+            for (clock, block) in (0..).zip(&blocks) {
+                let apart = check(&update(&[(7, clock, &[block])], &[]), &index).unwrap();
+                index.accept(apart);
+            }
+            assert_eq!(index.roots().map(|root| root.1).collect::<Vec<_>>(), [kind]);
+        }
     }
 }
 
