@@ -8,7 +8,7 @@ pub mod loader;
 pub mod meter;
 pub mod outbox;
 mod registry;
-mod rows;
+pub mod rows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +52,9 @@ pub struct Shared {
     pub limits: Arc<Limits>,
     /// What is counted.
     pub meter: Meter,
-    /// Cancelled when the process is to end.
+    /// Cancelled when the process is about to end: nobody new is let in.
+    pub leaving: CancellationToken,
+    /// Cancelled when the process ends: rooms say their last word.
     pub drain: CancellationToken,
     /// The rooms' tasks.
     pub tasks: TaskTracker,
@@ -121,6 +123,7 @@ impl Hub {
             clock,
             limits,
             meter: Meter::default(),
+            leaving: CancellationToken::new(),
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
@@ -305,10 +308,21 @@ impl Hub {
 
     /// Whether the store answers.
     pub async fn is_ready(&self) -> bool {
-        !self.shared.drain.is_cancelled() && self.shared.store.ping().await.is_ok()
+        !self.is_leaving() && self.shared.store.ping().await.is_ok()
     }
 
-    /// Cancelled when the process is to end: connections tell their peers when to return.
+    /// Whether the process is about to end.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.shared.leaving.is_cancelled()
+    }
+
+    /// Lets nobody new in: readiness goes first.
+    pub fn leave(&self) {
+        self.shared.leaving.cancel();
+    }
+
+    /// Cancelled when the process ends: connections tell their peers when to return.
     #[must_use]
     pub fn draining(&self) -> &CancellationToken {
         &self.shared.drain
@@ -316,6 +330,7 @@ impl Hub {
 
     /// Ends all rooms once everything they hold is durable. Returns whether that came to pass in time.
     pub async fn drain(&self, within: Duration) -> bool {
+        self.leave();
         self.shared.drain.cancel();
         self.shared.tasks.close();
         tokio::time::timeout(within, self.shared.tasks.wait())

@@ -49,12 +49,6 @@ impl Registry {
         self.places.len()
     }
 
-    /// Whether none is.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
-
     /// The room, opened if need be on behalf of `user`. Everyone who comes meanwhile waits for the same opening.
     pub async fn open(
         self: &Arc<Self>,
@@ -70,7 +64,7 @@ impl Registry {
                     Place::Opening(opening) => opening.clone(),
                 },
                 Slot::Vacant(slot) => {
-                    if shared.drain.is_cancelled() || count >= shared.limits.rooms_max {
+                    if shared.leaving.is_cancelled() || count >= shared.limits.rooms_max {
                         return Err(Denial::Unavailable);
                     }
                     self.count_opened(user, shared.limits.rooms_per_user_max)?;
@@ -116,18 +110,6 @@ impl Registry {
             self.count_closed(&handle.opener);
         }
         is_released
-    }
-
-    /// All live rooms.
-    #[must_use]
-    pub fn live(&self) -> Vec<Arc<RoomHandle>> {
-        self.places
-            .iter()
-            .filter_map(|place| match place.value() {
-                Place::Live(handle) => Some(handle.clone()),
-                Place::Opening(_) => None,
-            })
-            .collect()
     }
 
     fn count_opened(&self, user: &Arc<str>, max: usize) -> Result<(), Denial> {

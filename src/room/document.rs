@@ -208,6 +208,12 @@ impl Document {
         .collect()
     }
 
+    /// What a key of a collection holds.
+    #[must_use]
+    pub fn cell(&self, collection: &Arc<str>, record: &str) -> Cell {
+        read_cell(&self.doc.transact(), collection, record)
+    }
+
     fn define_roots(&self, checked: &Checked) {
         for (name, kind) in checked.new_roots() {
             let name = name.clone();

@@ -195,7 +195,9 @@ impl Room {
             Phase::Erasing => return Err(Refusal::RoomDeleted),
             Phase::Draining | Phase::Over => return Err(Refusal::Unavailable),
         }
-        if self.gate.backlog_bytes() + update.len() > self.limits.backlog_bytes_max {
+        let backlog = self.gate.backlog_bytes();
+        // One update always fits, however large it may be.
+        if backlog > 0 && backlog + update.len() > self.limits.backlog_bytes_max {
             return Err(Refusal::Unavailable);
         }
         match self.document.apply(&update) {

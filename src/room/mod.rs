@@ -235,6 +235,12 @@ impl Room {
         self.timeline.position()
     }
 
+    /// Whether the room has ever had an entry, or is about to have its first.
+    #[must_use]
+    pub fn was_written(&self) -> bool {
+        self.timeline.head() > Version::ZERO || !self.gate.is_empty()
+    }
+
     /// How many live events there were.
     #[must_use]
     pub fn live_count(&self) -> u64 {

@@ -1,75 +1,177 @@
-//! Owns composition: start and drain.
+//! Owns composition: start, serve, drain. And the commands that work on a store without serving.
 
 pub mod access;
 pub mod clock;
 pub mod config;
+mod offline;
 pub mod redact;
 pub mod telemetry;
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::ids::RoomId;
-use config::Settings;
+use anyhow::Context;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-/// What `check` found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checked {
-    /// Snapshot, log and tables agree.
-    Agrees,
-    /// They do not; what differs has been printed.
-    Differs,
+pub use offline::{Checked, check, export, import, migrate};
+
+use self::clock::Clock;
+use self::config::Settings;
+use crate::auth::Secret;
+use crate::hub::{self, Hub};
+use crate::ids::Now;
+use crate::store::{self, Store};
+use crate::transport::{self, App, listener};
+
+/// Readiness is red for so long before anything else happens: load balancers look about once a second.
+const READINESS_LEAD_MS: u64 = 1_000;
+
+/// Histograms are folded this often, or they grow until they are read.
+const METRICS_UPKEEP_MS: u64 = 5_000;
+
+impl hub::Clock for Clock {
+    fn now(&self) -> Now {
+        Clock::now(self)
+    }
+
+    fn random(&self) -> u128 {
+        // Two UUIDs: each has six fixed bits, in different halves.
+        self.uuid_v4().as_u128() ^ self.uuid_v4().as_u128().rotate_left(64)
+    }
 }
 
 /// Runs the server until it is told to stop and has drained.
 ///
 /// # Errors
 ///
-/// When the server cannot start.
+/// When the server cannot start, or what it holds cannot be made durable in time.
 pub async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let _ = settings;
-    anyhow::bail!("not wired yet")
+    let clock = Clock::system();
+    let metrics = telemetry::install_metrics()?;
+    let access = access::open(&settings, clock).await?;
+    let store = open_store(&settings).await?;
+    let limits = Arc::new(settings.limits.clone());
+    let hub = Hub::new(store, Arc::new(clock), limits.clone());
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("listen on {}", settings.listen))?;
+    let address = listener.local_addr().context("learn the address")?;
+
+    let upkeep = tokio::spawn(upkeep(metrics.clone()));
+    let connections = TaskTracker::new();
+    let stop = CancellationToken::new();
+    let app = App {
+        hub: hub.clone(),
+        auth: access.auth,
+        origins: Arc::new(settings.origins.clone()),
+        metrics,
+        connections: connections.clone(),
+    };
+    let router = transport::router(app);
+    let accepting = tokio::spawn(listener::accept(
+        listener,
+        router,
+        limits.clone(),
+        stop.clone(),
+        connections.clone(),
+    ));
+    greet(address, &settings, access.admin_token.as_ref())?;
+    told_to_stop().await?;
+    tracing::info!("told to stop: draining");
+    let drained = drain(
+        &hub,
+        &stop,
+        &connections,
+        Duration::from_millis(limits.drain_ms),
+    )
+    .await;
+    accepting.abort();
+    upkeep.abort();
+    anyhow::ensure!(
+        drained,
+        "drain in time: some changes are not durable, and were not acked"
+    );
+    tracing::info!("drained");
+    Ok(())
 }
 
-/// Brings the database's tables up to date.
-///
-/// # Errors
-///
-/// When the database cannot be reached or changed.
-pub async fn migrate(settings: Settings) -> anyhow::Result<()> {
-    let _ = settings;
-    anyhow::bail!("not wired yet")
+/// Opens the store that the settings name and brings its tables up to date.
+async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
+    let store = store::open(settings.database_url.expose())
+        .await
+        .context("open the database")?;
+    store
+        .migrate()
+        .await
+        .context("bring the tables up to date")?;
+    Ok(store)
 }
 
-/// Rebuilds one room, or all, from snapshot and log and compares with the tables.
-///
-/// # Errors
-///
-/// When the database cannot be read.
-pub async fn check(settings: Settings, room: Option<RoomId>) -> anyhow::Result<Checked> {
-    let _ = (settings, room);
-    anyhow::bail!("not wired yet")
+/// Readiness goes red first; then nothing more is accepted; then rooms end once all they hold is durable, and tell
+/// their clients when to return. Returns whether everything was done in time.
+async fn drain(
+    hub: &Hub,
+    stop: &CancellationToken,
+    connections: &TaskTracker,
+    within: Duration,
+) -> bool {
+    let lead = Duration::from_millis(READINESS_LEAD_MS).min(within / 4);
+    hub.leave();
+    tokio::time::sleep(lead).await;
+    stop.cancel();
+    let is_durable = hub.drain((within - lead) * 3 / 4).await;
+    connections.close();
+    // Who does not take its goodbye in time is left behind: nothing of its is lost.
+    let _ = tokio::time::timeout((within - lead) / 4, connections.wait()).await;
+    is_durable
 }
 
-/// Writes a room's document as a Yjs state update to a file, or to standard output.
-///
-/// # Errors
-///
-/// When the room cannot be read or the file not written.
-pub async fn export(
-    settings: Settings,
-    room: RoomId,
-    output: Option<PathBuf>,
+async fn told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+async fn upkeep(metrics: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(METRICS_UPKEEP_MS)).await;
+        metrics.run_upkeep();
+    }
+}
+
+/// Says where the server is and how to connect, ready to be pasted.
+fn greet(
+    address: SocketAddr,
+    settings: &Settings,
+    admin_token: Option<&Secret>,
 ) -> anyhow::Result<()> {
-    let _ = (settings, room, output);
-    anyhow::bail!("not wired yet")
-}
-
-/// Merges a Yjs state update from a file, or from standard input, into a room.
-///
-/// # Errors
-///
-/// When the update is not valid or cannot be kept.
-pub async fn import(settings: Settings, room: RoomId, file: Option<PathBuf>) -> anyhow::Result<()> {
-    let _ = (settings, room, file);
-    anyhow::bail!("not wired yet")
+    let mut out = std::io::stdout().lock();
+    let params = if settings.dev {
+        ""
+    } else {
+        ", { params: { token } }"
+    };
+    let mut lines = vec![
+        format!("Roundtable listens on http://{address}"),
+        String::new(),
+        "  Connect a Yjs client:".into(),
+        format!("    new WebsocketProvider('ws://{address}/ws', 'my-room', doc{params})"),
+    ];
+    if let Some(token) = admin_token {
+        lines.push(String::new());
+        lines.push("  An admin token, good for a day (--dev):".into());
+        lines.push(format!("    {}", token.expose()));
+    }
+    writeln!(out, "{}\n", lines.join("\n")).context("print the address")?;
+    out.flush().context("print the address")
 }

@@ -1,0 +1,60 @@
+//! Owns who is calling: the token of a request, checked, and the room in its path, parsed.
+
+use axum::extract::{FromRequestParts, OriginalUri};
+use axum::http::request::Parts;
+use percent_encoding::percent_decode_str;
+
+use super::App;
+use super::problem::Problem;
+use crate::auth::{Bearer, token_in};
+use crate::ids::RoomId;
+use crate::room::Grant;
+
+/// Whoever sent the request, by a good token.
+pub struct Caller(pub Bearer);
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let token = token_in(&parts.headers, parts.uri.query());
+        let token = token.as_ref().map(crate::auth::Secret::expose);
+        let now = app.hub.now().wall;
+        Ok(Self(app.auth.authenticate(token, now).await?))
+    }
+}
+
+/// The room of an API path, and what the caller may do in it.
+pub struct InRoom {
+    /// The room.
+    pub room: RoomId,
+    /// What the caller may do.
+    pub grant: Grant,
+}
+
+impl FromRequestParts<App> for InRoom {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Caller(bearer) = Caller::from_request_parts(parts, app).await?;
+        let OriginalUri(uri) = OriginalUri::from_request_parts(parts, app)
+            .await
+            .map_err(|_| Problem::internal())?;
+        let name = uri
+            .path()
+            .strip_prefix("/api/v1/rooms/")
+            .unwrap_or_default();
+        let name = name.split('/').next().unwrap_or_default();
+        let room = room_named(name)?;
+        let grant = bearer.grant(&room)?;
+        Ok(Self { room, grant })
+    }
+}
+
+/// A room by its percent-encoded name.
+pub fn room_named(encoded: &str) -> Result<RoomId, Problem> {
+    let name = percent_decode_str(encoded)
+        .decode_utf8()
+        .map_err(|_| Problem::malformed("room name is not UTF-8"))?;
+    RoomId::parse(&name).map_err(|invalid| Problem::malformed(invalid.to_string()))
+}

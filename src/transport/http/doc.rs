@@ -1,0 +1,63 @@
+//! Owns `/rooms/{room}/doc`: the whole document, as JSON or as a Yjs update.
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use std::collections::HashMap;
+
+use super::super::App;
+use super::super::caller::InRoom;
+use super::super::problem::Problem;
+use super::stand;
+use crate::room::Access;
+use crate::room::sessions::require;
+
+const OCTETS: &str = "application/octet-stream";
+
+/// `GET /rooms/{room}/doc`: an object of roots by name, or with `Accept: application/octet-stream` the state (v1).
+pub async fn show(
+    State(app): State<App>,
+    caller: InRoom,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let InRoom { room, grant } = caller;
+    require(&grant, Access::Read, app.hub.now().wall)?;
+    if query.contains_key("version") {
+        let detail = "documents of the past are not served by this version";
+        return Err(Problem::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "unsupported",
+            detail,
+        ));
+    }
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    let wants_bytes = accept.is_some_and(|accept| accept.contains(OCTETS));
+    let (mut response, position) = if wants_bytes {
+        let asked = app
+            .hub
+            .ask(&room, &grant, |room, _| (room.state(), room.position()));
+        let (state, position) = asked.await?;
+        (
+            ([(header::CONTENT_TYPE, OCTETS)], state).into_response(),
+            position,
+        )
+    } else {
+        let asked = app
+            .hub
+            .ask(&room, &grant, |room, _| (room.json(), room.position()));
+        let (json, position) = asked.await?;
+        (
+            ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+            position,
+        )
+    };
+    stand(&mut response, position);
+    let tag = format!("\"{}\"", position.version);
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(response)
+}

@@ -1,0 +1,90 @@
+//! Owns `/rooms/{room}/sync`: a Yjs exchange without a socket.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+
+use super::super::App;
+use super::super::caller::InRoom;
+use super::super::problem::Problem;
+use super::stand;
+use crate::lib0::{Reader, write_buffer};
+use crate::room::sessions::require;
+use crate::room::{Access, Event, Refusal};
+
+/// An update with nothing in it.
+const EMPTY_UPDATE: [u8; 2] = [0, 0];
+
+/// `POST /rooms/{room}/sync`: two var-buffers, what the client has (a state vector) and what it gives (an update);
+/// both may be empty. Answered, once the update is durable, with what the client lacks and what the server has.
+///
+/// An update that rests on changes which the server lacks is refused with 422 `incomplete`, and `stateVector` (base64)
+/// says from what to start.
+pub async fn exchange(
+    State(app): State<App>,
+    caller: InRoom,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let InRoom { room, grant } = caller;
+    require(&grant, Access::Read, app.hub.now().wall)?;
+    let (state_vector, update) = read(&body)?;
+    let mut refusal = None;
+    if !update.is_empty() && *update != EMPTY_UPDATE {
+        let mut attachment = app.hub.attach(&room, grant.clone(), None, None).await?;
+        attachment
+            .submit(update)
+            .await
+            .map_err(|_| Problem::internal())?;
+        loop {
+            match attachment.event().await {
+                Event::Kept { .. } | Event::Known { .. } => break,
+                Event::Refused {
+                    refusal: incomplete @ Refusal::Incomplete { .. },
+                    ..
+                } => {
+                    refusal = Some(incomplete);
+                    break;
+                }
+                Event::Refused { refusal, .. } => return Err(refusal.into()),
+                Event::Ended(end) => return Err(end.into()),
+                Event::Diff { .. } | Event::Presence(_) | Event::Missing { .. } => {}
+            }
+        }
+    }
+    let asked = app.hub.ask(&room, &grant, move |room, _| {
+        let diff = match state_vector.is_empty() {
+            true => room.diff(&[0]),
+            false => room.diff(&state_vector),
+        };
+        (diff, room.position())
+    });
+    let (diff, position) = asked.await?;
+    let (lacking, known) = diff?;
+    let mut reply = Vec::with_capacity(lacking.len() + known.len() + 16);
+    write_buffer(&mut reply, &lacking);
+    write_buffer(&mut reply, &known);
+    let mut response = match refusal {
+        None => ([(header::CONTENT_TYPE, "application/octet-stream")], reply).into_response(),
+        Some(refusal) => {
+            let known = base64::engine::general_purpose::STANDARD.encode(&known);
+            Problem::from(refusal)
+                .with("stateVector", known.into())
+                .into_response()
+        }
+    };
+    stand(&mut response, position);
+    Ok(response)
+}
+
+fn read(body: &Bytes) -> Result<(Bytes, Bytes), Problem> {
+    let malformed = |_| Problem::malformed("the body is two var-buffers: state vector, update");
+    let mut reader = Reader::new(body);
+    let state_vector = body.slice_ref(reader.buffer().map_err(malformed)?);
+    let update = body.slice_ref(reader.buffer().map_err(malformed)?);
+    if !reader.is_empty() {
+        return Err(Problem::malformed("bytes after the update"));
+    }
+    Ok((state_vector, update))
+}

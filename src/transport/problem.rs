@@ -1,0 +1,160 @@
+//! Owns how errors are told over HTTP: problem documents (RFC 9457) with a stable `code`.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::auth::Denied;
+use crate::hub::Denial;
+use crate::room::{End, Refusal};
+use crate::wire::Code;
+
+/// An answer that says what went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    more: Option<(&'static str, Value)>,
+}
+
+impl Problem {
+    /// A problem with its status, stable code and one sentence for a person.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            more: None,
+        }
+    }
+
+    /// The problem with one more member.
+    #[must_use]
+    pub fn with(mut self, member: &'static str, value: Value) -> Self {
+        self.more = Some((member, value));
+        self
+    }
+
+    /// The request is not one that can be understood.
+    #[must_use]
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+    }
+
+    /// The token is good and does not grant this.
+    #[must_use]
+    pub fn forbidden() -> Self {
+        Self::from(Denied::Forbidden)
+    }
+
+    /// There is nothing here.
+    #[must_use]
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// Something of ours failed.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the server failed",
+        )
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let mut body = json!({
+            "type": "about:blank",
+            "title": title,
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+        });
+        if let Some((member, value)) = self.more {
+            body[member] = value;
+        }
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        let problem = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, problem);
+        if self.status == StatusCode::UNAUTHORIZED {
+            let bearer = HeaderValue::from_static("Bearer");
+            headers.insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        let (status, code) = match denied {
+            Denied::Missing | Denied::Invalid(_) | Denied::Expired => {
+                (StatusCode::UNAUTHORIZED, "unauthenticated")
+            }
+            Denied::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+            Denied::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        };
+        Self::new(status, code, denied.to_string())
+    }
+}
+
+impl From<Denial> for Problem {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::Unavailable => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "the room cannot be opened now",
+            ),
+            Denial::TooMany => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too_many_requests",
+                "this user has too many rooms open",
+            ),
+            Denial::Internal => Self::internal(),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal {
+            Refusal::Forbidden => StatusCode::FORBIDDEN,
+            Refusal::Expired => StatusCode::UNAUTHORIZED,
+            Refusal::Incomplete { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
+            Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::EpochChanged => StatusCode::CONFLICT,
+            Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::RoomDeleted => StatusCode::GONE,
+        };
+        Self::new(status, refusal.code(), refusal.to_string())
+    }
+}
+
+impl From<End> for Problem {
+    fn from(end: End) -> Self {
+        let status = match end {
+            End::Malformed(_) => StatusCode::BAD_REQUEST,
+            End::Expired => StatusCode::UNAUTHORIZED,
+            End::Forbidden => StatusCode::FORBIDDEN,
+            End::RoomDeleted => StatusCode::GONE,
+            End::EpochChanged => StatusCode::CONFLICT,
+            End::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            End::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            End::Unavailable | End::Idle => StatusCode::SERVICE_UNAVAILABLE,
+            End::TooFast => StatusCode::TOO_MANY_REQUESTS,
+        };
+        Self::new(status, end.code(), "the room ended the session")
+    }
+}
