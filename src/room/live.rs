@@ -9,7 +9,7 @@ use super::gate::Pending;
 use super::grant::{Access, Grant};
 use super::index::StateVector;
 use super::message::{
-    Departure, Effect, End, Event, Listen, LiveEvent, Occasion, Presented, Refusal, Ticket,
+    Departure, Effect, End, Event, Listen, LiveEvent, Occasion, Presented, Refusal, Shown, Ticket,
 };
 use super::presence::Unfit;
 use super::update::{self, Rejected};
@@ -18,6 +18,9 @@ use crate::ids::{Now, SessionId};
 
 /// A session whose answers leave a gap so often in a row is not a correct client.
 const STRIKES_MAX: u32 = 3;
+
+/// About what a frame has besides its payload, at most.
+const FRAME_BYTES: usize = 24;
 
 impl Room {
     pub(super) fn attach(
@@ -284,18 +287,29 @@ impl Room {
         update: Bytes,
         effects: &mut Vec<Effect>,
     ) {
-        self.live_count += 1;
-        if let Some(join) = &mut self.join {
-            join.bytes_since += update.len();
-            // The live ring holds at least so much: beyond it the cached state would be a detour.
-            if join.bytes_since > self.limits.ring_bytes_max / 2 {
-                self.join = None;
-            }
-        }
+        self.count_live(update.len());
         effects.push(Effect::Live {
             except,
             event: LiveEvent::Update(update),
         });
+    }
+
+    /// One more live event. The cached state of joiners is good as long as the ring surely has all that came since.
+    fn count_live(&mut self, bytes: usize) {
+        self.live_count += 1;
+        let ring_bytes = self.limits.ring_bytes_max / 2;
+        let spent = self.join.as_mut().is_some_and(|join| {
+            join.bytes_since += bytes + FRAME_BYTES;
+            join.bytes_since > ring_bytes
+        });
+        if spent {
+            self.join = None;
+        }
+    }
+
+    /// A new ring begins here: it has nothing of what came before.
+    pub fn forget_join(&mut self) {
+        self.join = None;
     }
 
     pub(super) fn present(
@@ -352,7 +366,7 @@ impl Room {
         }
         self.presence_due = now.mono.plus(self.limits.presence_tick_ms);
         let changed = self.presence.drain_changes();
-        self.live_count += 1;
+        self.count_live(changed.iter().map(Shown::bytes).sum());
         effects.push(Effect::Live {
             except: None,
             event: LiveEvent::Presence(changed),

@@ -147,6 +147,14 @@ pub struct Shown {
     pub state: Option<Arc<str>>,
 }
 
+impl Shown {
+    /// About what it takes in a frame.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        24 + self.state.as_ref().map_or(4, |state| state.len())
+    }
+}
+
 /// What became of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
