@@ -142,16 +142,16 @@ enum Author {
 fn check_as(bytes: &[u8], index: &Index, author: Author) -> Result<Checked, Rejected> {
     let mut parsed = Parsed::default();
     parsed.read(bytes)?;
-    let mut resolver = Resolver::new(index, &parsed, author);
+    let mut checked = Checked {
+        touched: SmallVec::new(),
+        new_roots: Vec::new(),
+        staged: Staged::default(),
+    };
+    let mut resolver = Resolver::new(index, &parsed, author, &mut checked.staged);
     resolver.run()?;
-    let touched = resolver.touched();
-    let staged = resolver.staged;
-    let new_roots = new_roots(&staged, index);
-    Ok(Checked {
-        touched,
-        new_roots,
-        staged,
-    })
+    checked.touched.extend(resolver.touched());
+    checked.new_roots = new_roots(&checked.staged, index);
+    Ok(checked)
 }
 
 fn new_roots(staged: &Staged, index: &Index) -> Vec<(Arc<str>, RootKind)> {

@@ -29,12 +29,12 @@ pub(in crate::room) struct Staged {
 }
 
 /// Judges one update.
-pub(super) struct Resolver<'i, 'p, 'a> {
+pub(super) struct Resolver<'i, 'p, 's, 'a> {
     index: &'i Index,
     parsed: &'p Parsed<'a>,
     author: Author,
     progress: SmallVec<[Progress<'i>; 1]>,
-    pub(super) staged: Staged,
+    staged: &'s mut Staged,
     /// What is touched, in the order in which it came, each once.
     targets: SmallVec<[Target; 1]>,
     /// Made when first needed: most updates add characters or a value and need none of it.
@@ -69,17 +69,21 @@ struct Spot {
     holds: Holds,
 }
 
-impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
-    pub(super) fn new(index: &'i Index, parsed: &'p Parsed<'a>, author: Author) -> Self {
+impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
+    /// Begins with nothing staged.
+    pub(super) fn new(
+        index: &'i Index,
+        parsed: &'p Parsed<'a>,
+        author: Author,
+        staged: &'s mut Staged,
+    ) -> Self {
+        staged.generation = index.generation;
         Self {
             index,
             parsed,
             author,
             progress: SmallVec::new(),
-            staged: Staged {
-                generation: index.generation,
-                ..Staged::default()
-            },
+            staged,
             targets: SmallVec::new(),
             scratch: None,
         }
@@ -123,12 +127,9 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         Ok(())
     }
 
-    /// What the update touches, by name.
-    pub(super) fn touched(&self) -> SmallVec<[Touch; 1]> {
-        self.targets
-            .iter()
-            .map(|target| self.touch(*target))
-            .collect()
+    /// What the update touches, by name, in the order in which it came.
+    pub(super) fn touched(&self) -> impl Iterator<Item = Touch> {
+        self.targets.iter().map(|target| self.touch(*target))
     }
 
     /// Checks that a section goes on where the index ends, and that its client may say so.
@@ -508,12 +509,12 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         if let Some(number) = self.index.keys.number(name) {
             return number;
         }
-        let staged = &mut self.staged.keys;
+        let staged = &mut *self.staged;
         let known = self.index.keys.names.len();
         let numbers = &mut self.scratch.get_or_insert_default().key_numbers;
         *numbers.entry(name).or_insert_with(|| {
-            staged.push(name.into());
-            (known + staged.len() - 1) as u32
+            staged.keys.push(name.into());
+            (known + staged.keys.len() - 1) as u32
         })
     }
 
