@@ -30,7 +30,8 @@ fn main() {
     println!("{:<34} {:>10} KB", "its index", index.bytes() / 1024);
 }
 
-/// Updates one after the other, each checked against what those before it made. The first is the beginning.
+/// Updates one after the other, each checked against what those before it made. The first is the
+/// beginning.
 fn stream(name: &str, updates: &[Vec<u8>]) {
     let (first, rest) = updates.split_first().expect("a beginning");
     let count = rest.len() as f64;

@@ -1,4 +1,5 @@
-//! Reads any bytes as lib0 values and as a state vector: nothing may panic or allocate beyond the bytes.
+//! Reads any bytes as lib0 values and as a state vector: nothing may panic or allocate beyond the
+//! bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,8 @@
-//! Sends hostile updates through the validator into the CRDT: what is taken must apply whole, leave nothing pending,
-//! and be read, encoded, reloaded and split without harm.
+//! Sends hostile updates through the validator into the CRDT: what is taken must apply whole, leave
+//! nothing pending, and be read, encoded, reloaded and split without harm.
 //!
-//! The input is a list of updates, each behind a two-byte length; they go to a document with some of everything.
+//! The input is a list of updates, each behind a two-byte length; they go to a document with some
+//! of everything.
 #![no_main]
 
 use std::sync::LazyLock;

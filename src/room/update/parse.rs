@@ -93,7 +93,8 @@ pub(super) struct Parsed<'a> {
 }
 
 impl<'a> Parsed<'a> {
-    /// Reads a whole update into an empty one. In place: a typed character is judged faster than this is moved.
+    /// Reads a whole update into an empty one. In place: a typed character is judged faster than
+    /// this is moved.
     pub(super) fn read(&mut self, bytes: &'a [u8]) -> Result<(), Rejected> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(Rejected::Malformed("update larger than 4 GiB"));

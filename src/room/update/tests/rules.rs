@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// `update("7:0 ...")` in pieces: sections of (client, clock, blocks) and delete ranges of (client, start, length).
+/// `update("7:0 ...")` in pieces: sections of (client, clock, blocks) and delete ranges of (client,
+/// start, length).
 fn update(sections: &[(u64, u32, &[&[u8]])], deletes: &[(u8, u8, u8)]) -> Vec<u8> {
     let mut out = vec![sections.len() as u8];
     for (client, clock, blocks) in sections {
