@@ -55,12 +55,15 @@ fn stream(name: &str, updates: &[Vec<u8>]) {
         };
         theirs.push(timed(run).1 / count);
     }
+    let least = (least(&ours), least(&theirs));
     let (ours, theirs) = (median(ours), median(theirs));
     println!(
-        "{name:<34} {:>9.1} ns {:>9.1} ns {:>6.2}x",
+        "{name:<34} {:>9.1} ns {:>9.1} ns {:>6.2}x  (least {:.1} and {:.1} ns)",
         ours * 1e9,
         theirs * 1e9,
-        ours / theirs
+        ours / theirs,
+        least.0 * 1e9,
+        least.1 * 1e9,
     );
 }
 

@@ -238,15 +238,18 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
     }
 
     fn delete(&mut self, range: ClockRange) -> Result<(), Rejected> {
-        let index = self.index;
         let section = self.parsed.section_of(range.client);
-        let known = index.clock(range.client);
+        let history = match section {
+            Some(section) => self.progress[section].history,
+            None => self.index.histories.get(&range.client),
+        };
+        let known = history.map_or(0, |history| history.clock);
         let end = section.map_or(known, |section| self.progress[section].end);
         if range.end > end {
-            return Err(missing(index, range.client, end));
+            return Err(missing(self.index, range.client, end));
         }
         let mut alive: SmallVec<[(u32, u32); 4]> = SmallVec::new();
-        match index.histories.get(&range.client) {
+        match history {
             Some(history) => {
                 history.alive(range.start, range.end, |from, to| alive.push((from, to)));
             }
@@ -260,7 +263,7 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
             return Ok(());
         }
         for (from, to) in alive {
-            if let Some(history) = index.histories.get(&range.client) {
+            if let Some(history) = history {
                 for place in places(&history.runs, from, to.min(known)) {
                     self.target(place);
                 }
