@@ -1,13 +1,15 @@
 //! Owns the strict validator that every update passes before the CRDT sees it.
 //! Says which places of the document an update touches, so that their old values can be read first.
 //!
-//! An update is read as it stands ([`parse`]), its blocks are put in an order in which they can be integrated
-//! ([`walk`]) and judged one by one against the [`Index`] ([`resolve`]). Nothing is changed by that: what the update
-//! adds is staged in [`Checked`], and [`Index::accept`] takes it in once the CRDT has applied the same bytes.
+//! An update is read as it stands ([`parse`]), its blocks are put in an order in which they can be
+//! integrated ([`walk`]) and judged one by one against the [`Index`] ([`resolve`]). Nothing is
+//! changed by that: what the update adds is staged in [`Checked`], and [`Index::accept`] takes it
+//! in once the CRDT has applied the same bytes.
 
 mod parse;
 mod resolve;
 mod split;
+mod stage;
 mod value;
 mod walk;
 
@@ -19,11 +21,13 @@ use smallvec::SmallVec;
 use crate::lib0::Unreadable;
 use crate::room::index::{Index, RootKind};
 use parse::Parsed;
-use resolve::{Resolver, Staged};
+use resolve::Resolver;
+use stage::Staged;
 
 pub use split::split;
 
-/// How deep types may lie in one another. The CRDT recurses through them when a branch is deleted or read.
+/// How deep types may lie in one another. The CRDT recurses through them when a branch is deleted
+/// or read.
 pub const TYPE_DEPTH_MAX: usize = 100;
 
 /// Why an update is not applied.
@@ -31,7 +35,8 @@ pub const TYPE_DEPTH_MAX: usize = 100;
 pub enum Rejected {
     /// No client in order makes such an update. The session that sent it is hostile or broken.
     Malformed(&'static str),
-    /// It needs clocks that the document does not have: ask the client for what is missing, apply nothing.
+    /// It needs clocks that the document does not have: ask the client for what is missing, apply
+    /// nothing.
     Gap,
     /// It carries or needs content of a deleted epoch of the room.
     Former,
@@ -63,13 +68,14 @@ impl From<Unreadable> for Rejected {
 
 /// A place of the document whose value an update may change.
 ///
-/// Every value that changes is in one of the places that are named; a place may be named and keep its value, as when
-/// a concurrent write loses.
+/// Every value that changes is in one of the places that are named; a place may be named and keep
+/// its value, as when a concurrent write loses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Touch {
     /// Anything in a root that is a sequence.
     Root(Arc<str>),
-    /// An entry of a root map as a whole: set, replaced or deleted, or changed inside without being a `Y.Map`.
+    /// An entry of a root map as a whole: set, replaced or deleted, or changed inside without being
+    /// a `Y.Map`.
     Record {
         /// The root map.
         root: Arc<str>,
@@ -102,8 +108,8 @@ impl Checked {
         &self.touched
     }
 
-    /// The roots whose kind shows for the first time, or shows to be another: what has only types in its sequence
-    /// counts as an array or as XML until a character or a value comes.
+    /// The roots whose kind shows for the first time, or shows to be another: what has only types
+    /// in its sequence counts as an array or as XML until a character or a value comes.
     #[must_use]
     pub fn new_roots(&self) -> &[(Arc<str>, RootKind)] {
         &self.new_roots
@@ -126,7 +132,8 @@ pub fn check_own(bytes: &[u8], index: &Index) -> Result<Checked, Rejected> {
     check_as(bytes, index, Author::Server)
 }
 
-/// Checks a state that the store kept. Nothing is touched: nobody asks what a whole document changed.
+/// Checks a state that the store kept. Nothing is touched: nobody asks what a whole document
+/// changed.
 pub fn check_state(bytes: &[u8], index: &Index) -> Result<Checked, Rejected> {
     check_as(bytes, index, Author::Store)
 }
@@ -142,16 +149,16 @@ enum Author {
 fn check_as(bytes: &[u8], index: &Index, author: Author) -> Result<Checked, Rejected> {
     let mut parsed = Parsed::default();
     parsed.read(bytes)?;
-    let mut resolver = Resolver::new(index, &parsed, author);
+    let mut checked = Checked {
+        touched: SmallVec::new(),
+        new_roots: Vec::new(),
+        staged: Staged::default(),
+    };
+    let mut resolver = Resolver::new(index, &parsed, author, &mut checked.staged);
     resolver.run()?;
-    let touched = resolver.touched();
-    let staged = resolver.staged;
-    let new_roots = new_roots(&staged, index);
-    Ok(Checked {
-        touched,
-        new_roots,
-        staged,
-    })
+    checked.touched.extend(resolver.touched());
+    checked.new_roots = new_roots(&checked.staged, index);
+    Ok(checked)
 }
 
 fn new_roots(staged: &Staged, index: &Index) -> Vec<(Arc<str>, RootKind)> {

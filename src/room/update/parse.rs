@@ -93,7 +93,8 @@ pub(super) struct Parsed<'a> {
 }
 
 impl<'a> Parsed<'a> {
-    /// Reads a whole update into an empty one. In place: a typed character is judged faster than this is moved.
+    /// Reads a whole update into an empty one. In place: a typed character is judged faster than
+    /// this is moved.
     pub(super) fn read(&mut self, bytes: &'a [u8]) -> Result<(), Rejected> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(Rejected::Malformed("update larger than 4 GiB"));
@@ -155,15 +156,13 @@ impl<'a> Parsed<'a> {
     }
 
     fn delete_set(&mut self, reader: &mut Reader<'a>) -> Result<(), Rejected> {
-        let clients = reader.count(4)?;
+        let clients = reader.count(2)?;
         let mut seen: SmallVec<[u64; CLIENTS_FEW]> = SmallVec::new();
         for _ in 0..clients {
             let client = reader.var_uint()?;
             seen.push(client);
+            // Yjs reads a client without ranges, so it is let through.
             let count = reader.count(2)?;
-            if count == 0 {
-                return Err(Rejected::Malformed("client without delete ranges"));
-            }
             let mut least = 0;
             for _ in 0..count {
                 let start = clock(reader)?;

@@ -1,54 +1,28 @@
 //! Owns the judgement of an update against a document: every reference known, every place sound.
 //! Stages what the update adds; writes nothing.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
 use crate::room::index::{
-    Addition, ClockRange, History, Holds, Index, Kind, Level, Node, Place, Root, Run, SEQUENCE,
-    Shape, Target, run_at, run_at_recent,
+    Addition, ClockRange, History, Holds, Index, Level, Place, Run, SEQUENCE, Shape, Target,
+    run_at, run_at_recent,
 };
 use crate::room::update::parse::{Block, Content, Id, Parent, Parsed, Section};
+use crate::room::update::stage::{Stage, Staged};
 use crate::room::update::walk::Walk;
-use crate::room::update::{Author, Rejected, TYPE_DEPTH_MAX, Touch};
-
-/// What an update adds to an index.
-#[derive(Debug, Default)]
-pub(in crate::room) struct Staged {
-    pub(in crate::room) generation: u64,
-    pub(in crate::room) additions: SmallVec<[Addition; 1]>,
-    pub(in crate::room) deletes: SmallVec<[ClockRange; 1]>,
-    pub(in crate::room) nodes: Vec<Node>,
-    pub(in crate::room) keys: Vec<Arc<str>>,
-    pub(in crate::room) roots: Vec<Root>,
-    /// Shapes of roots that are not new.
-    pub(in crate::room) shapes: FxHashMap<u32, Shape>,
-}
+use crate::room::update::{Author, Rejected, Touch};
 
 /// Judges one update.
-pub(super) struct Resolver<'i, 'p, 'a> {
+pub(super) struct Resolver<'i, 'p, 's, 'a> {
     index: &'i Index,
     parsed: &'p Parsed<'a>,
     author: Author,
     progress: SmallVec<[Progress<'i>; 1]>,
-    pub(super) staged: Staged,
+    stage: Stage<'i, 'p, 's, 'a>,
     /// What is touched, in the order in which it came, each once.
     targets: SmallVec<[Target; 1]>,
-    /// Made when first needed: most updates add characters or a value and need none of it.
-    scratch: Option<Box<Scratch<'a>>>,
-}
-
-/// Look-up tables over what is staged. Names are hashed by chance, because peers choose them.
-#[derive(Default)]
-struct Scratch<'a> {
-    key_numbers: HashMap<&'a str, u32>,
-    root_numbers: HashMap<&'a str, u32>,
-    /// Roots to whose sequence the update adds; made when first asked for.
-    sequences: Option<HashSet<&'a str>>,
-    /// The targets, once they are many.
+    /// The same, once they are many.
     targets_seen: FxHashSet<Target>,
 }
 
@@ -69,19 +43,22 @@ struct Spot {
     holds: Holds,
 }
 
-impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
-    pub(super) fn new(index: &'i Index, parsed: &'p Parsed<'a>, author: Author) -> Self {
+impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
+    /// Begins with nothing staged.
+    pub(super) fn new(
+        index: &'i Index,
+        parsed: &'p Parsed<'a>,
+        author: Author,
+        staged: &'s mut Staged,
+    ) -> Self {
         Self {
             index,
             parsed,
             author,
             progress: SmallVec::new(),
-            staged: Staged {
-                generation: index.generation,
-                ..Staged::default()
-            },
+            stage: Stage::new(index, parsed, staged),
             targets: SmallVec::new(),
-            scratch: None,
+            targets_seen: FxHashSet::default(),
         }
     }
 
@@ -107,7 +84,10 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
             if progress.end > progress.known {
                 let (client, end) = (section.client, progress.end);
                 let runs = std::mem::take(&mut progress.runs);
-                self.staged.additions.push(Addition { client, end, runs });
+                self.stage
+                    .staged
+                    .additions
+                    .push(Addition { client, end, runs });
             }
         }
         Ok(())
@@ -123,12 +103,9 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         Ok(())
     }
 
-    /// What the update touches, by name.
-    pub(super) fn touched(&self) -> SmallVec<[Touch; 1]> {
-        self.targets
-            .iter()
-            .map(|target| self.touch(*target))
-            .collect()
+    /// What the update touches, by name, in the order in which it came.
+    pub(super) fn touched(&self) -> impl Iterator<Item = Touch> {
+        self.targets.iter().map(|target| self.stage.touch(*target))
     }
 
     /// Checks that a section goes on where the index ends, and that its client may say so.
@@ -173,8 +150,8 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         }
         let mut holds = Holds::Value;
         if !place.is_gone() {
-            self.permit(place, block.content)?;
-            holds = self.holds(place, block.content)?;
+            self.stage.permit(place, block.content)?;
+            holds = self.stage.holds(place, block.content)?;
             self.target(place);
         }
         let run = Run::new(block.clock.max(known), place, holds);
@@ -213,7 +190,7 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
 
     fn place_in_parent(&mut self, section: usize, block: &Block<'a>) -> Result<Place, Rejected> {
         let parent = match block.parent {
-            Parent::Root(name) => self.root(name),
+            Parent::Root(name) => self.stage.root(name),
             Parent::Type(id) => {
                 let spot = self.locate(section, id)?;
                 match spot.holds {
@@ -225,7 +202,7 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
             }
             Parent::Inherited => return Err(Rejected::Malformed("block without a parent")),
         };
-        let key = block.key.map_or(SEQUENCE, |key| self.key(key));
+        let key = block.key.map_or(SEQUENCE, |key| self.stage.key(key));
         Ok(Place { parent, key })
     }
 
@@ -260,110 +237,19 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         }
     }
 
-    /// What an item in `place` is a parent of; stages a type.
-    fn holds(&mut self, place: Place, content: Content) -> Result<Holds, Rejected> {
-        let kind = match content {
-            Content::Deleted => return Ok(Holds::Blank),
-            Content::Type(kind) => kind,
-            Content::Gone
-            | Content::Binary
-            | Content::String
-            | Content::Embed
-            | Content::Format
-            | Content::Any => return Ok(Holds::Value),
-        };
-        let parent = self.node(place.parent);
-        if usize::from(parent.depth) == TYPE_DEPTH_MAX {
-            return Err(Rejected::TooDeep("type"));
-        }
-        let child = parent.child(kind, place.key, self.shape(parent.target.root));
-        let number = self.index.nodes.len() + self.staged.nodes.len();
-        self.staged.nodes.push(child);
-        Ok(Holds::Node(number as u32))
-    }
-
-    /// Checks that the parent takes such content there; a root learns what it is.
-    fn permit(&mut self, place: Place, content: Content) -> Result<(), Rejected> {
-        let parent = self.node(place.parent);
-        if place.key == SEQUENCE {
-            return match parent.kind {
-                Kind::Root => self.permit_in_root(parent.target.root, content),
-                kind if takes(kind, content) => Ok(()),
-                _ => Err(Rejected::Malformed("content that its parent does not take")),
-            };
-        }
-        match content {
-            Content::Deleted | Content::Binary | Content::Any | Content::Type(_) => {}
-            Content::Gone | Content::String | Content::Embed | Content::Format => {
-                return Err(Rejected::Malformed("text under a key"));
-            }
-        }
-        match parent.kind {
-            Kind::Map | Kind::Text | Kind::XmlElement | Kind::XmlText => Ok(()),
-            Kind::Array | Kind::XmlFragment => Err(Rejected::Malformed("key in a sequence")),
-            Kind::Root => {
-                self.permit_key_in_root(parent.target.root);
-                Ok(())
-            }
-        }
-    }
-
-    /// A root with keys and nothing else is a map; beside a sequence, whichever came first, keys are attributes.
-    fn permit_key_in_root(&mut self, root: u32) {
-        if self.shape(root) == Shape::Unknown {
-            let has_sequence = self.has_sequence(root);
-            self.set_shape(
-                root,
-                if has_sequence {
-                    Shape::Blank
-                } else {
-                    Shape::Map
-                },
-            );
-        }
-    }
-
-    /// A root learns what it is, the same from the same contents in whatever order they come: a state that is
-    /// loaded must give what its updates gave one by one.
-    fn permit_in_root(&mut self, root: u32, content: Content) -> Result<(), Rejected> {
-        let before = self.shape(root);
-        let after = match (before, content) {
-            (Shape::Map, _) => return Err(Rejected::Malformed("sequence in a map")),
-            (Shape::Unknown, Content::Deleted) => Shape::Blank,
-            (shape, Content::Deleted | Content::Gone) => shape,
-            (shape @ (Shape::Text | Shape::Array | Shape::Types), Content::Type(_)) => shape,
-            (Shape::Unknown | Shape::Blank | Shape::XmlTypes, Content::Type(kind)) => {
-                if kind.is_xml() {
-                    Shape::XmlTypes
-                } else {
-                    Shape::Types
-                }
-            }
-            (Shape::Text, Content::Any | Content::Binary) => {
-                return Err(Rejected::Malformed("array content in a text"));
-            }
-            (_, Content::Any | Content::Binary) => Shape::Array,
-            (Shape::Array, Content::String | Content::Embed | Content::Format) => {
-                return Err(Rejected::Malformed("text in an array"));
-            }
-            (_, Content::String | Content::Embed | Content::Format) => Shape::Text,
-        };
-        if after != before {
-            self.set_shape(root, after);
-        }
-        Ok(())
-    }
-
     fn delete(&mut self, range: ClockRange) -> Result<(), Rejected> {
-        let index = self.index;
         let section = self.parsed.section_of(range.client);
-        let known = index.clock(range.client);
+        let history = match section {
+            Some(section) => self.progress[section].history,
+            None => self.index.histories.get(&range.client),
+        };
+        let known = history.map_or(0, |history| history.clock);
         let end = section.map_or(known, |section| self.progress[section].end);
         if range.end > end {
-            return Err(missing(index, range.client, end));
+            return Err(missing(self.index, range.client, end));
         }
         let mut alive: SmallVec<[(u32, u32); 4]> = SmallVec::new();
-        match index.histories.get(&range.client) {
+        match history {
             Some(history) => {
                 history.alive(range.start, range.end, |from, to| alive.push((from, to)));
             }
@@ -372,12 +258,12 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         if alive.is_empty() {
             return Ok(());
         }
-        self.staged.deletes.push(range);
+        self.stage.staged.deletes.push(range);
         if self.author == Author::Store {
             return Ok(());
         }
         for (from, to) in alive {
-            if let Some(history) = index.histories.get(&range.client) {
+            if let Some(history) = history {
                 for place in places(&history.runs, from, to.min(known)) {
                     self.target(place);
                 }
@@ -397,9 +283,9 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
         if self.author == Author::Store || place.is_gone() {
             return;
         }
-        let node = self.node(place.parent);
+        let node = self.stage.node(place.parent);
         let shape = match node.level {
-            Level::Root => self.shape(node.target.root),
+            Level::Root => self.stage.shape(node.target.root),
             Level::Record | Level::Within => Shape::Unknown,
         };
         let target = node.target(place.key, shape);
@@ -408,119 +294,12 @@ impl<'i, 'p, 'a> Resolver<'i, 'p, 'a> {
                 self.targets.push(target);
             }
         } else if self.targets.last() != Some(&target) {
-            let seen = &mut self.scratch.get_or_insert_default().targets_seen;
-            if seen.is_empty() {
-                seen.extend(self.targets.iter().copied());
+            if self.targets_seen.is_empty() {
+                self.targets_seen.extend(self.targets.iter().copied());
             }
-            if seen.insert(target) {
+            if self.targets_seen.insert(target) {
                 self.targets.push(target);
             }
-        }
-    }
-
-    fn touch(&self, target: Target) -> Touch {
-        let root = match (target.root as usize).checked_sub(self.index.roots.len()) {
-            None => self.index.roots[target.root as usize].name.clone(),
-            Some(new) => self.staged.roots[new].name.clone(),
-        };
-        if target.record == SEQUENCE {
-            return Touch::Root(root);
-        }
-        let record = self.key_name(target.record);
-        if target.field == SEQUENCE {
-            return Touch::Record { root, record };
-        }
-        Touch::Field {
-            root,
-            record,
-            field: self.key_name(target.field),
-        }
-    }
-
-    fn node(&self, number: u32) -> Node {
-        match (number as usize).checked_sub(self.index.nodes.len()) {
-            None => self.index.nodes[number as usize],
-            Some(new) => self.staged.nodes[new],
-        }
-    }
-
-    /// The node of the root named so; stages a new one.
-    fn root(&mut self, name: &'a str) -> u32 {
-        if let Some(number) = self.index.root_names.get(name) {
-            return self.index.roots[*number as usize].node;
-        }
-        let numbers = &mut self.scratch.get_or_insert_default().root_numbers;
-        if let Some(new) = numbers.get(name) {
-            return self.staged.roots[*new as usize].node;
-        }
-        let new = self.staged.roots.len() as u32;
-        let node = (self.index.nodes.len() + self.staged.nodes.len()) as u32;
-        self.staged
-            .nodes
-            .push(Node::root(self.index.roots.len() as u32 + new));
-        self.staged.roots.push(Root {
-            name: name.into(),
-            node,
-            shape: Shape::Unknown,
-        });
-        numbers.insert(name, new);
-        node
-    }
-
-    fn shape(&self, root: u32) -> Shape {
-        match (root as usize).checked_sub(self.index.roots.len()) {
-            Some(new) => self.staged.roots[new].shape,
-            None if self.staged.shapes.is_empty() => self.index.roots[root as usize].shape,
-            None => match self.staged.shapes.get(&root) {
-                Some(shape) => *shape,
-                None => self.index.roots[root as usize].shape,
-            },
-        }
-    }
-
-    fn set_shape(&mut self, root: u32, shape: Shape) {
-        match (root as usize).checked_sub(self.index.roots.len()) {
-            Some(new) => self.staged.roots[new].shape = shape,
-            None => {
-                self.staged.shapes.insert(root, shape);
-            }
-        }
-    }
-
-    fn has_sequence(&mut self, root: u32) -> bool {
-        let blocks = &self.parsed.blocks;
-        let scratch = self.scratch.get_or_insert_default();
-        let sequences = scratch.sequences.get_or_insert_with(|| {
-            let roots = blocks.iter().filter_map(|block| match block.parent {
-                Parent::Root(name) if block.key.is_none() => Some(name),
-                Parent::Root(_) | Parent::Type(_) | Parent::Inherited => None,
-            });
-            roots.collect()
-        });
-        match (root as usize).checked_sub(self.index.roots.len()) {
-            Some(new) => sequences.contains(&*self.staged.roots[new].name),
-            None => sequences.contains(&*self.index.roots[root as usize].name),
-        }
-    }
-
-    /// The number of a key; stages a new one.
-    fn key(&mut self, name: &'a str) -> u32 {
-        if let Some(number) = self.index.keys.number(name) {
-            return number;
-        }
-        let staged = &mut self.staged.keys;
-        let known = self.index.keys.names.len();
-        let numbers = &mut self.scratch.get_or_insert_default().key_numbers;
-        *numbers.entry(name).or_insert_with(|| {
-            staged.push(name.into());
-            (known + staged.len() - 1) as u32
-        })
-    }
-
-    fn key_name(&self, number: u32) -> Arc<str> {
-        match (number as usize).checked_sub(self.index.keys.names.len()) {
-            None => self.index.keys.names[number as usize].clone(),
-            Some(new) => self.staged.keys[new].clone(),
         }
     }
 }
@@ -532,23 +311,6 @@ fn spot(run: &Run) -> Spot {
     Spot {
         place: run.place(),
         holds: run.holds(),
-    }
-}
-
-/// Whether a type takes such content in its sequence.
-fn takes(kind: Kind, content: Content) -> bool {
-    match content {
-        Content::Gone => true,
-        Content::Deleted => kind != Kind::Map,
-        Content::String | Content::Embed | Content::Format => {
-            matches!(kind, Kind::Text | Kind::XmlText)
-        }
-        Content::Any | Content::Binary => kind == Kind::Array,
-        Content::Type(inner) => match kind {
-            Kind::Array | Kind::Text | Kind::XmlText => true,
-            Kind::XmlElement | Kind::XmlFragment => inner.is_xml(),
-            Kind::Map | Kind::Root => false,
-        },
     }
 }
 

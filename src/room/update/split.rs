@@ -8,9 +8,9 @@ use crate::room::update::walk::Walk;
 
 /// Cuts a valid update into valid updates of about `chunk_bytes` each.
 ///
-/// Applied in order they give the same document, and none refers to a later one. Blocks are not cut: one that is
-/// larger than `chunk_bytes` travels alone. The delete set goes whole into the last update. An update that is not
-/// valid, or that is small enough, comes back as it is.
+/// Applied in order they give the same document, and none refers to a later one. Blocks are not
+/// cut: one that is larger than `chunk_bytes` travels alone. The delete set goes whole into the
+/// last update. An update that is not valid, or that is small enough, comes back as it is.
 #[must_use]
 pub fn split(update: &[u8], chunk_bytes: usize) -> Vec<Bytes> {
     if update.len() <= chunk_bytes {
@@ -82,7 +82,8 @@ impl<'p, 'a> Chunk<'p, 'a> {
         self.bytes += bytes;
     }
 
-    /// Where the bytes of a section's block begin; for the one after the last, where the section ends.
+    /// Where the bytes of a section's block begin; for the one after the last, where the section
+    /// ends.
     fn begin(&self, section: usize, block: u32) -> u32 {
         let section = &self.parsed.sections[section];
         if block == section.last {

@@ -1,4 +1,5 @@
-//! The validator in front of the CRDT: what it refuses, what it lets through, what it says is touched.
+//! The validator in front of the CRDT: what it refuses, what it lets through, what it says is
+//! touched.
 
 mod data;
 mod editing;

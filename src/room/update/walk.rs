@@ -1,12 +1,13 @@
-//! Owns the order in which the blocks of an update can be integrated: each after all that it refers to.
+//! Owns the order in which the blocks of an update can be integrated: each after all that it refers
+//! to.
 
 use smallvec::SmallVec;
 
 use crate::room::update::Rejected;
 use crate::room::update::parse::{Block, Id, Parent, Parsed};
 
-/// Goes through an update's blocks in an order in which the CRDT can take them. Within a client it is that of the
-/// clocks; a client waits where one of its blocks needs another client's.
+/// Goes through an update's blocks in an order in which the CRDT can take them. Within a client it
+/// is that of the clocks; a client waits where one of its blocks needs another client's.
 pub(super) struct Walk<'p, 'a> {
     parsed: &'p Parsed<'a>,
     fronts: SmallVec<[Front; 1]>,
@@ -37,7 +38,8 @@ impl<'p, 'a> Walk<'p, 'a> {
         }
     }
 
-    /// The next block and the number of its section; `None` at the end. Fails when blocks wait for one another.
+    /// The next block and the number of its section; `None` at the end. Fails when blocks wait for
+    /// one another.
     pub(super) fn next(&mut self) -> Result<Option<(usize, &'p Block<'a>)>, Rejected> {
         loop {
             let Some(&top) = self.stack.last() else {
@@ -50,7 +52,8 @@ impl<'p, 'a> Walk<'p, 'a> {
             let section = top as usize;
             let front = &mut self.fronts[section];
             if front.next == self.parsed.sections[section].last {
-                // Only the section that the walk began with can end here: others stop where the need is met.
+                // Only the section that the walk began with can end here: others stop where the
+                // need is met.
                 self.stack.pop();
                 self.next += 1;
                 continue;
@@ -92,7 +95,8 @@ impl<'p, 'a> Walk<'p, 'a> {
     }
 
     fn section_behind(&self, section: usize, id: Id) -> Option<usize> {
-        // A block's references to its own client's later clocks are judged where references are resolved.
+        // A block's references to its own client's later clocks are judged where references are
+        // resolved.
         if self.parsed.sections[section].client == id.client {
             return None;
         }

@@ -38,7 +38,8 @@ fn json(folder: &std::path::Path, name: &str) -> Value {
     serde_json::from_slice(&read(folder, name)).expect(name)
 }
 
-/// Applies updates as a server does that asks for what is missing: those with a gap come again later.
+/// Applies updates as a server does that asks for what is missing: those with a gap come again
+/// later.
 fn settle(pair: &mut Pair, updates: &[Vec<u8>]) -> Result<(), Rejected> {
     let mut waiting: Vec<&Vec<u8>> = updates.iter().collect();
     while !waiting.is_empty() {
@@ -121,7 +122,7 @@ fn random_documents_of_yrs_are_taken() {
             .as_array()
             .unwrap()
             .iter()
-            .map(|update| base64(update))
+            .map(base64)
             .collect();
         let mut pair = Pair::new();
         if let Err(why) = settle(&mut pair, &updates) {

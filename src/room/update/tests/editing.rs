@@ -141,7 +141,8 @@ fn edit_xml(txn: &mut TransactionMut<'_>, dice: &mut Dice) {
     }
 }
 
-/// Peers that edit at once and a server that hears them one after the other. Answers the server and its log.
+/// Peers that edit at once and a server that hears them one after the other. Answers the server and
+/// its log.
 fn edited(dice: &mut Dice, steps: u32) -> (Pair, Vec<Vec<u8>>) {
     let mut server = Pair::new();
     // Clients ask for roots by kind; the server learns kinds from content, as here.
@@ -151,7 +152,8 @@ fn edited(dice: &mut Dice, steps: u32) -> (Pair, Vec<Vec<u8>>) {
         let at = dice.below(peers.len() as u64) as usize;
         let peer = &mut peers[at];
         match dice.below(3) {
-            // A room that was closed and opened again knows less of what is deleted, and takes the same.
+            // A room that was closed and opened again knows less of what is deleted, and takes the
+            // same.
             _ if dice.below(20) == 0 => server = Pair::from_state(&state(&server.doc)),
             0 => peer.pull(&log),
             1 => peer.edit(dice),

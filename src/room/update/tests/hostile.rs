@@ -28,7 +28,8 @@ enum On {
     Base,
 }
 
-/// Pushes updates in order onto a document whose server has client id 1; whatever is taken must do no harm.
+/// Pushes updates in order onto a document whose server has client id 1; whatever is taken must do
+/// no harm.
 fn push_all(on: On, updates: &[&str]) -> Vec<Option<Rejected>> {
     let mut pair = Pair {
         doc: new_doc(1),

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// `update("7:0 ...")` in pieces: sections of (client, clock, blocks) and delete ranges of (client, start, length).
+/// `update("7:0 ...")` in pieces: sections of (client, clock, blocks) and delete ranges of (client,
+/// start, length).
 fn update(sections: &[(u64, u32, &[&[u8]])], deletes: &[(u8, u8, u8)]) -> Vec<u8> {
     let mut out = vec![sections.len() as u8];
     for (client, clock, blocks) in sections {
@@ -199,6 +200,7 @@ fn delete_ranges_must_be_in_order_and_hold_something() {
     .index;
     let ranges = |bytes: &[u8]| check(bytes, &index).map(|_| ());
     assert_eq!(ranges(&[0, 1, 7, 2, 0, 1, 1, 2]), Ok(()));
+    assert_eq!(ranges(&[0, 1, 7, 0]), Ok(()));
     let order = Err(Rejected::Malformed("delete ranges out of order"));
     assert_eq!(ranges(&[0, 1, 7, 2, 0, 2, 1, 2]), order);
     assert_eq!(ranges(&[0, 1, 7, 2, 2, 1, 0, 1]), order);
