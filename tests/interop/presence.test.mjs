@@ -259,13 +259,8 @@ onEachStore('presence', (check) => {
     raw.send(Uint8Array.of(3))
     await raw.frame('ada on asking', (f) => has(f, ada.id, (state) => state?.user.id === 'ada'))
   })
-})
 
-const has = (frame, clientId, look) =>
-  frame.type === 1 && frame.states.some((s) => s.clientId === clientId && look(s.state))
-
-// The first state of a client has clock 0, which JavaScript clients ignore from somebody unknown.
-onEachStore('presence of the first moment', (check) => {
+  // JavaScript clients ignore clock 0 from somebody they do not know.
   check('PR12 a first state with clock 0 is told with a clock that clients take', async (scene) => {
     const room = scene.room()
     const bob = await scene.client(room, { token: writer('bob'), user: { name: 'bob' } }).synced()
@@ -277,3 +272,5 @@ onEachStore('presence of the first moment', (check) => {
   })
 })
 
+const has = (frame, clientId, look) =>
+  frame.type === 1 && frame.states.some((s) => s.clientId === clientId && look(s.state))

@@ -133,8 +133,10 @@ export class Scene {
 
   explain (error) {
     const seeded = error instanceof Error ? error : new Error(String(error))
-    seeded.message += `\nagain with: ROUNDTABLE_TEST_SEED=${SEED}`
-    return this.server ? this.server.explain(seeded) : seeded
+    const again = `\nagain with: ROUNDTABLE_TEST_SEED=${SEED}`
+    seeded.message += again
+    seeded.stack += again
+    return this.server && !seeded.stack.includes('--- server (') ? this.server.explain(seeded) : seeded
   }
 
   async clear () {
