@@ -8,6 +8,9 @@ import { canonical } from './canonical.mjs'
 import { read } from './frames.mjs'
 import { until } from './wait.mjs'
 
+// Every WebsocketProvider listens for the end of the process.
+process.setMaxListeners(0)
+
 export class Client {
   /** `base` is the URL that rooms are appended to; `doc` a document that was edited before. */
   constructor ({ base, room, token, doc, user, headers, protocols, params, connect = true, record = false }) {

@@ -43,7 +43,7 @@ export const awareness = (lines) => frame((e) => {
 
 /** `varUint8Array`s one after the other: the body of `POST /sync`. */
 export const buffers = (...list) => frame((e) => {
-  for (const bytes of list) encoding.writeVarUint8Array(e, bytes)
+  for (const bytes of list) encoding.writeVarUint8Array(e, Uint8Array.from(bytes))
 })
 
 export function readBuffers (bytes) {

@@ -31,6 +31,8 @@ export function onEachStore (group, define, { args = [], env = {}, own = false, 
         await stage.store?.drop()
       })
       define((name, body, options = {}) => test(name, { timeout: TEST_MS, ...options }, async (t) => {
+        // A server that an earlier test brought down is that test's failure, not this one's.
+        if (stage.server?.exit) await stage.server.restart()
         const scene = new Scene(t, stage)
         try {
           await body(scene)
@@ -51,6 +53,7 @@ export class Scene {
     this.t = t
     this.stage = stage
     this.server = stage.server
+    this.logFrom = stage.server?.lines.length
     this.left = []
     this.dice = dice(`${SEED} ${t.name}`)
   }
@@ -69,6 +72,7 @@ export class Scene {
     if (!options.store) this.later(() => store.drop())
     this.server = await Server.start({ args: this.stage.args, env: this.stage.env, ...options, store })
     const { server } = this
+    this.logFrom = 0
     this.later(() => server.kill())
     return server
   }
@@ -125,7 +129,8 @@ export class Scene {
     if (this.server.exit && !this.server.options.mayEnd) {
       throw new Error(`expected: a living server\nseen: ${show(this.server.exit)}`)
     }
-    const panic = this.server.lines.findIndex((line) => /panicked at/.test(line))
+    const from = this.logFrom ?? 0
+    const panic = this.server.lines.findIndex((line, at) => at >= from && /panicked at/.test(line))
     if (panic >= 0) {
       throw new Error(`expected: no panic\nseen: ${this.server.lines.slice(panic, panic + 6).join('\n')}`)
     }

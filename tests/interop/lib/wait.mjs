@@ -79,3 +79,9 @@ function jsonable (_key, value) {
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
   return value
 }
+
+/**
+ * Lets time pass. Only for what is about time itself: that nothing ends a quiet connection.
+ * `tests/tidy.rs` knows who may.
+ */
+export const pass = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
