@@ -76,12 +76,12 @@ export class Raw extends EventEmitter {
   }
 
   /** Asks for the whole document and waits for the answer; everything sent before has then been handled. */
-  async handled () {
+  async handled (options = {}) {
     const before = this.frames.length
     this.send(step1(NOTHING))
     await until('an answer to SyncStep1, or a close', () =>
       this.closed || this.frames.slice(before).some((f) => f.type === 0 && f.kind === 1), {
-      on: [[this, 'frame'], [this, 'closed']], seen: () => this.frames.slice(before)
+      on: [[this, 'frame'], [this, 'closed']], seen: () => this.frames.slice(before), ...options
     })
     return this.closed
   }

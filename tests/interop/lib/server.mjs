@@ -74,6 +74,7 @@ export class Server extends EventEmitter {
     const { store, args, env, auth } = this.options
     const fixed = ['serve', '--listen', this.host, '--database-url', store.url, ...auth]
     this.exit = null
+    this.isStopped = false
     this.child = spawn(BIN, [...fixed, ...args], { env: clean(env), stdio: ['ignore', 'pipe', 'pipe'] })
     running.add(this.child)
     const child = this.child
@@ -108,9 +109,9 @@ export class Server extends EventEmitter {
     await this.#launch().catch((error) => { throw this.explain(error) })
   }
 
-  /** SIGTERM; resolves with `{ code, signal }`. */
-  async stop ({ withinMs = 60_000 } = {}) {
-    return this.#end('SIGTERM', withinMs)
+  /** SIGTERM, or another signal that asks for an end; resolves with `{ code, signal }`. */
+  async stop ({ signal = 'SIGTERM', withinMs = 60_000 } = {}) {
+    return this.#end(signal, withinMs)
   }
 
   /** kill -9. */
@@ -121,6 +122,7 @@ export class Server extends EventEmitter {
   async #end (signal, withinMs) {
     if (!this.child || this.exit) return this.exit
     const gone = once(this, 'exit')
+    this.isStopped = true
     this.child.kill(signal)
     await within(`the server to end after ${signal}`, gone, { withinMs }).catch((e) => { throw this.explain(e) })
     return this.exit

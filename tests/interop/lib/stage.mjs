@@ -126,7 +126,7 @@ export class Scene {
   /** No task of the server may have panicked, and the process must still be there. */
   mustBeAlive () {
     if (!this.server) return
-    if (this.server.exit && !this.server.options.mayEnd) {
+    if (this.server.exit && !this.server.isStopped) {
       throw new Error(`expected: a living server\nseen: ${show(this.server.exit)}`)
     }
     const from = this.logFrom ?? 0
