@@ -30,8 +30,6 @@ export async function play (workload, { base, room, token, seed }) {
 }
 
 async function settled (raw) {
-  raw.isQuiet = false
-  raw.frames.length = 0
   const closed = await raw.handled({ withinMs: 300_000 })
   if (closed) throw new Error(`expected: an open socket\nseen: ${JSON.stringify(closed)}`)
 }
@@ -67,7 +65,11 @@ class Ensemble {
     this.heard = this.streams.map(() => this.streams.map(() => 0))
     this.resyncs = 0
     this.places = new Map()
-    this.streams.forEach((stream, a) => stream.forEach((bytes, i) => this.places.set(keyOf(bytes), [a, i])))
+    this.streams.forEach((stream, a) => stream.forEach((bytes, i) => {
+      const key = keyOf(bytes)
+      if (!this.places.has(key)) this.places.set(key, [])
+      this.places.get(key).push([a, i])
+    }))
     raws.forEach((raw, me) => {
       raw.isQuiet = true
       raw.on('bytes', (data) => this.#hear(me, data))
@@ -101,8 +103,12 @@ class Ensemble {
   #hear (me, data) {
     if (data[0] !== 0 || (data[1] !== 2 && data[1] !== 1)) return
     const decoder = decoding.createDecoder(new Uint8Array(data.buffer, data.byteOffset + 2, data.length - 2))
-    const place = this.places.get(keyOf(decoding.readVarUint8Array(decoder)))
-    if (place) this.heard[me][place[0]] = Math.max(this.heard[me][place[0]], place[1] + 1)
+    const places = this.places.get(keyOf(decoding.readVarUint8Array(decoder))) ?? []
+    const heard = this.heard[me]
+    for (const [a, i] of places) {
+      // Two agents that delete the same thing send the same bytes: those count for whoever's turn it is.
+      if (places.length === 1 ? i >= heard[a] : i === heard[a]) heard[a] = i + 1
+    }
   }
 
   async #news (open) {
@@ -112,7 +118,7 @@ class Ensemble {
       // What was merged on its way to a slow reader is not recognised: ask, and know from the answer.
       this.resyncs++
       const sent = [...this.sent]
-      await Promise.all(this.raws.map((raw) => settled(raw).finally(() => { raw.isQuiet = true })))
+      await Promise.all(this.raws.map((raw) => settled(raw)))
       for (const heard of this.heard) sent.forEach((count, a) => { heard[a] = Math.max(heard[a], count) })
     })
     const closed = this.raws.find((raw) => raw.closed)

@@ -31,6 +31,7 @@ export class Raw extends EventEmitter {
     this.setMaxListeners(0)
     this.frames = []
     this.closed = null
+    /** A quiet socket takes nothing apart: it emits `bytes`, and `frame` only for answers to SyncStep1. */
     this.isQuiet = false
     const url = `${base}/${path ?? encodeURI(room)}${token ? `?token=${token}` : ''}`
     this.socket = new WebSocket(url, protocols, {
@@ -48,7 +49,11 @@ export class Raw extends EventEmitter {
     })
     this.socket.on('error', (error) => { this.error = error })
     this.socket.on('message', (data, isBinary) => {
-      if (this.isQuiet) return void this.emit('bytes', data)
+      if (this.isQuiet) {
+        this.emit('bytes', data)
+        if (data[0] === 0 && data[1] === 1) this.emit('frame', { type: 0, kind: 1 })
+        return
+      }
       const message = isBinary ? read(new Uint8Array(data)) : { text: data.toString() }
       this.frames.push(message)
       this.emit('frame', message)
@@ -77,12 +82,13 @@ export class Raw extends EventEmitter {
 
   /** Asks for the whole document and waits for the answer; everything sent before has then been handled. */
   async handled (options = {}) {
-    const before = this.frames.length
+    let isAnswered = false
+    const notice = (frame) => { isAnswered ||= frame.type === 0 && frame.kind === 1 }
+    this.on('frame', notice)
     this.send(step1(NOTHING))
-    await until('an answer to SyncStep1, or a close', () =>
-      this.closed || this.frames.slice(before).some((f) => f.type === 0 && f.kind === 1), {
-      on: [[this, 'frame'], [this, 'closed']], seen: () => this.frames.slice(before), ...options
-    })
+    await until('an answer to SyncStep1, or a close', () => this.closed || isAnswered, {
+      on: [[this, 'frame'], [this, 'closed']], seen: () => this.frames.slice(-8), ...options
+    }).finally(() => this.off('frame', notice))
     return this.closed
   }
 
