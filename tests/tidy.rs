@@ -21,15 +21,30 @@ const FLOORS: &[(&str, u8)] = &[
 
 /// Imports that break a floor: file, module, reason.
 const FLOOR_EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("ids.rs", "limits", "both are floor 0 and one may bound the other"),
-    ("lib0.rs", "limits", "the var-int reader is bounded by the limits"),
-    ("limits.rs", "ids", "both are floor 0 and one may bound the other"),
+    (
+        "ids.rs",
+        "limits",
+        "both are floor 0 and one may bound the other",
+    ),
+    (
+        "lib0.rs",
+        "limits",
+        "the var-int reader is bounded by the limits",
+    ),
+    (
+        "limits.rs",
+        "ids",
+        "both are floor 0 and one may bound the other",
+    ),
 ];
 
 /// A crate has an address: nowhere else is it named.
 const ADDRESSES: &[(&str, &[&str])] = &[
     ("yrs", &["room/document.rs", "room/record.rs"]),
-    ("sqlx", &["store/postgres.rs", "store/sqlite.rs", "store/mod.rs"]),
+    (
+        "sqlx",
+        &["store/postgres.rs", "store/sqlite.rs", "store/mod.rs"],
+    ),
     ("redis", &["bus/redis.rs"]),
     ("axum", &["transport/", "server/"]),
     ("hyper", &["transport/", "server/"]),
@@ -71,9 +86,10 @@ const SLEEPS: &[&str] = &[
     concat!("set", "Timeout("),
     concat!("time.", "sleep("),
 ];
-const SLEEPERS: &[(&str, &str)] = &[
-    ("tests/interop/lib/wait.mjs", "the bound of every wait, and the poll of what has no events"),
-];
+const SLEEPERS: &[(&str, &str)] = &[(
+    "tests/interop/lib/wait.mjs",
+    "the bound of every wait, and the poll of what has no events",
+)];
 
 /// Paths of one machine.
 const MACHINE_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/")];
@@ -88,7 +104,11 @@ impl Source {
     /// The lines before the tests, with their numbers.
     fn own_lines(&self) -> impl Iterator<Item = (usize, &str)> {
         let is_test = |line: &str| line.trim_start().starts_with("#[cfg(test)]");
-        let lines = self.text.lines().enumerate().map(|(at, line)| (at + 1, line));
+        let lines = self
+            .text
+            .lines()
+            .enumerate()
+            .map(|(at, line)| (at + 1, line));
         lines.take_while(move |(_, line)| !is_test(line))
     }
 
@@ -102,7 +122,9 @@ impl Source {
 fn a_file_imports_its_own_folder_and_lower_floors() {
     let mut found = Vec::new();
     for source in sources() {
-        let Some((own, floor)) = place_of(&source.path) else { continue };
+        let Some((own, floor)) = place_of(&source.path) else {
+            continue;
+        };
         for (at, code) in source.own_code() {
             for module in imports(&code) {
                 let Some(&(_, other)) = FLOORS.iter().find(|(name, _)| *name == module) else {
@@ -140,9 +162,14 @@ fn a_crate_is_named_only_at_its_address() {
     for source in sources() {
         for (at, code) in source.own_code() {
             for (name, addresses) in ADDRESSES {
-                let is_home = addresses.iter().any(|address| source.path.starts_with(address));
+                let is_home = addresses
+                    .iter()
+                    .any(|address| source.path.starts_with(address));
                 if !is_home && source.path != "main.rs" && names(&code, &format!("{name}::")) {
-                    found.push(format!("src/{}:{at}: {name} outside {addresses:?}", source.path));
+                    found.push(format!(
+                        "src/{}:{at}: {name} outside {addresses:?}",
+                        source.path
+                    ));
                 }
             }
         }
@@ -196,7 +223,11 @@ fn files_functions_and_lines_are_short() {
         }
         for (at, line) in source.text.lines().enumerate() {
             let is_comment = line.trim_start().starts_with("//");
-            let most = if is_comment { COMMENT_COLUMNS_MAX } else { CODE_COLUMNS_MAX };
+            let most = if is_comment {
+                COMMENT_COLUMNS_MAX
+            } else {
+                CODE_COLUMNS_MAX
+            };
             let columns = line.chars().count();
             if columns > most {
                 found.push(format!("src/{}:{}: {columns} columns", source.path, at + 1));
@@ -204,16 +235,25 @@ fn files_functions_and_lines_are_short() {
         }
         for (at, name, length) in functions(&source) {
             if length > FUNCTION_LINES_MAX {
-                found.push(format!("src/{}:{at}: fn {name} has {length} lines", source.path));
+                found.push(format!(
+                    "src/{}:{at}: fn {name} has {length} lines",
+                    source.path
+                ));
             }
         }
     }
-    none("files over 400, functions over 70 lines, lines over 100 columns", &found);
+    none(
+        "files over 400, functions over 70 lines, lines over 100 columns",
+        &found,
+    );
 }
 
 #[test]
 fn nothing_is_left_undone_and_no_test_is_passed_over() {
-    let found = occurrences(&files_under(&["src", "tests", "benches", "fuzz", "scripts"]), UNDONE);
+    let found = occurrences(
+        &files_under(&["src", "tests", "benches", "fuzz", "scripts"]),
+        UNDONE,
+    );
     none("words that mean that something is not done", &found);
 }
 
@@ -229,12 +269,30 @@ fn no_test_sleeps() {
 
 #[test]
 fn no_path_of_one_machine_is_in_the_repository() {
-    let folders =
-        ["src", "tests", "benches", "fuzz", "scripts", "docs", "migrations", "clients", "web"];
+    let folders = [
+        "src",
+        "tests",
+        "benches",
+        "fuzz",
+        "scripts",
+        "docs",
+        "migrations",
+        "clients",
+        "web",
+    ];
     let mut files = files_under(&folders);
-    for name in ["Makefile", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".ci/run"] {
+    for name in [
+        "Makefile",
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        ".ci/run",
+    ] {
         if let Ok(text) = fs::read_to_string(repository().join(name)) {
-            files.push(Source { path: name.into(), text });
+            files.push(Source {
+                path: name.into(),
+                text,
+            });
         }
     }
     none("paths of one machine", &occurrences(&files, MACHINE_PATHS));
@@ -253,7 +311,9 @@ fn every_rule_has_a_test_and_every_number_a_rule() {
     }
     for (rule, place) in &tests {
         if groups.contains(&group_of(rule)) && !rules.contains_key(rule) {
-            found.push(format!("{place}: {rule} is no rule of docs/SPEC.md or docs/spec/"));
+            found.push(format!(
+                "{place}: {rule} is no rule of docs/SPEC.md or docs/spec/"
+            ));
         }
     }
     none("rules without a test, or tests without a rule", &found);
@@ -266,8 +326,12 @@ fn rules() -> BTreeMap<String, String> {
     let mut rules = BTreeMap::new();
     for source in docs.iter().filter(|source| is_spec(&source.path)) {
         for (at, line) in source.text.lines().enumerate() {
-            let Some(rest) = line.strip_prefix("- **") else { continue };
-            let Some((number, sentence)) = rest.split_once("** ") else { continue };
+            let Some(rest) = line.strip_prefix("- **") else {
+                continue;
+            };
+            let Some((number, sentence)) = rest.split_once("** ") else {
+                continue;
+            };
             if !is_rule(number) || sentence.is_empty() {
                 continue;
             }
@@ -297,18 +361,27 @@ fn tested_rules() -> BTreeMap<String, String> {
 fn rules_named(line: &str, is_script: bool) -> Vec<String> {
     let line = line.trim_start();
     if is_script {
-        let Some((call, title)) = line.split_once(['\'', '`']) else { return Vec::new() };
+        let Some((call, title)) = line.split_once(['\'', '`']) else {
+            return Vec::new();
+        };
         if !["check(", "test(", "it("].contains(&call) {
             return Vec::new();
         }
         let numbers = title.split([' ', ':']).take_while(|word| is_rule(word));
         return numbers.map(str::to_owned).collect();
     }
-    let Some((_, rest)) = line.split_once("fn ").or_else(|| line.split_once("def test_")) else {
+    let Some((_, rest)) = line
+        .split_once("fn ")
+        .or_else(|| line.split_once("def test_"))
+    else {
         return Vec::new();
     };
     let number = rest.split('_').next().unwrap_or_default().to_uppercase();
-    if is_rule(&number) && rest.contains('_') { vec![number] } else { Vec::new() }
+    if is_rule(&number) && rest.contains('_') {
+        vec![number]
+    } else {
+        Vec::new()
+    }
 }
 
 /// Two capital letters and a number.
@@ -346,7 +419,9 @@ fn imports(code: &str) -> Vec<&str> {
 }
 
 fn first_word(text: &str) -> &str {
-    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(text.len());
     &text[..end]
 }
 
@@ -359,7 +434,8 @@ fn names(code: &str, path: &str) -> bool {
     code.match_indices(path).any(|(at, _)| {
         let before = code[..at].chars().next_back();
         !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':')
-            || path.contains("::now") || path.contains("Uuid")
+            || path.contains("::now")
+            || path.contains("Uuid")
     })
 }
 
@@ -391,14 +467,23 @@ fn functions(source: &Source) -> Vec<(usize, String, usize)> {
     let mut found = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let code = code_of(line);
-        let Some((before, after)) = code.split_once("fn ") else { continue };
+        let Some((before, after)) = code.split_once("fn ") else {
+            continue;
+        };
         let qualifiers = ["pub", "pub(crate)", "pub(super)", "const", "async", ""];
-        if !before.trim().split(' ').all(|word| qualifiers.contains(&word)) {
+        if !before
+            .trim()
+            .split(' ')
+            .all(|word| qualifiers.contains(&word))
+        {
             continue;
         }
         let indent = line.len() - line.trim_start().len();
         let end = format!("{}}}", " ".repeat(indent));
-        let length = lines[at..].iter().position(|line| *line == end).map_or(1, |n| n + 1);
+        let length = lines[at..]
+            .iter()
+            .position(|line| *line == end)
+            .map_or(1, |n| n + 1);
         let is_declaration = lines[at..at + length]
             .iter()
             .take_while(|line| !line.contains('{'))
@@ -443,18 +528,32 @@ fn files_under(folders: &[&str]) -> Vec<Source> {
 }
 
 fn walk(folder: &Path, files: &mut Vec<Source>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries.flatten() {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
         if path.is_dir() {
-            let built = ["node_modules", "target", "__pycache__", "dist", "corpus", "artifacts"];
+            let built = [
+                "node_modules",
+                "target",
+                "__pycache__",
+                "dist",
+                "corpus",
+                "artifacts",
+            ];
             if !built.contains(&name.as_str()) && !name.starts_with('.') {
                 walk(&path, files);
             }
         } else if let Ok(text) = fs::read_to_string(&path) {
-            let relative = path.strip_prefix(repository()).expect("a file is under its folder");
-            files.push(Source { path: relative.to_string_lossy().replace('\\', "/"), text });
+            let relative = path
+                .strip_prefix(repository())
+                .expect("a file is under its folder");
+            files.push(Source {
+                path: relative.to_string_lossy().replace('\\', "/"),
+                text,
+            });
         }
     }
 }
@@ -464,5 +563,9 @@ fn repository() -> PathBuf {
 }
 
 fn none(what: &str, found: &[String]) {
-    assert!(found.is_empty(), "expected: no {what}\nseen:\n  {}", found.join("\n  "));
+    assert!(
+        found.is_empty(),
+        "expected: no {what}\nseen:\n  {}",
+        found.join("\n  ")
+    );
 }
