@@ -1,0 +1,56 @@
+// Owns where a server under test keeps its rooms: a temporary SQLite file, or a database of its own in Postgres.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+
+/** Both stores, or those named in ROUNDTABLE_TEST_STORES while one is being worked on. */
+export const STORES = (process.env.ROUNDTABLE_TEST_STORES ?? 'sqlite,postgres').split(',')
+
+const left = []
+
+/** Opens a new, empty store of a kind: `{ kind, url, drop() }`. */
+export async function openStore (kind) {
+  if (kind === 'sqlite') return openSqlite()
+  if (kind === 'postgres') return openPostgres()
+  throw new Error(`there is no store "${kind}": ROUNDTABLE_TEST_STORES may name sqlite and postgres`)
+}
+
+function openSqlite () {
+  const folder = mkdtempSync(join(tmpdir(), 'roundtable-interop-'))
+  const drop = async () => rmSync(folder, { recursive: true, force: true })
+  left.push(() => rmSync(folder, { recursive: true, force: true }))
+  return { kind: 'sqlite', url: `sqlite://${join(folder, 'roundtable.db')}`, folder, drop }
+}
+
+async function openPostgres () {
+  const base = process.env.ROUNDTABLE_TEST_POSTGRES
+  if (!base) {
+    throw new Error(
+      'ROUNDTABLE_TEST_POSTGRES is not set: `make test` sets it by running the tests under ' +
+      'scripts/with-postgres.sh, and so does `scripts/with-postgres.sh node --test ...`'
+    )
+  }
+  const name = `interop_${process.pid}_${Math.random().toString(36).slice(2, 10)}`
+  await administer(base, `CREATE DATABASE ${name}`)
+  const url = new URL(base)
+  url.pathname = `/${name}`
+  const drop = () => administer(base, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
+  return { kind: 'postgres', url: url.href, drop }
+}
+
+async function administer (url, statement) {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}
+
+process.on('exit', () => {
+  for (const remove of left) {
+    try { remove() } catch { /* the system's own cleaning of its temporary folder is the second chance */ }
+  }
+})
