@@ -275,12 +275,18 @@ fn checked(appends: &[Append]) -> Result<(), Failure> {
         if rows.is_empty() {
             return Err(Failure::Refused(format!("an append of no rows to {room}")));
         }
-        let dense = (1..)
-            .zip(rows)
-            .all(|(step, row)| expected.0.checked_add(step) == Some(row.version.0));
-        if !dense {
+        let mut versions = (1..).map(|step| expected.0.checked_add(step));
+        if !rows
+            .iter()
+            .all(|row| versions.next() == Some(Some(row.version.0)))
+        {
             return Err(Failure::Refused(format!(
                 "rows of {room} do not follow on {expected}"
+            )));
+        }
+        if rows.iter().any(|row| i64::try_from(row.version.0).is_err()) {
+            return Err(Failure::Refused(format!(
+                "rows of {room} end beyond what SQL can count"
             )));
         }
     }

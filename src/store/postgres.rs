@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use uuid::Uuid;
@@ -17,8 +18,6 @@ use super::{
     Append, Appended, Failure, Listed, Loaded, Page, Patience, Row, Snapshot, Store, ahead, checked,
 };
 use crate::ids::{Epoch, RoomId, UnixMillis, Version};
-
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Connections for everything but appends, which have one of their own: a group commit needs no
 /// more, and a long reading never stands before it. Postgres allows 100 in all by default, and
@@ -175,7 +174,9 @@ impl Store for Postgres {
         // something fails.
         within(self.patience.upkeep, async {
             let mut connection = self.options.connect().await?;
-            MIGRATIONS.run_direct(None, &mut connection, false).await?;
+            migrations()
+                .run_direct(None, &mut connection, false)
+                .await?;
             Ok(connection.close().await?)
         })
         .await
@@ -354,6 +355,13 @@ fn settings(call: Duration) -> String {
          WHERE current_setting('synchronous_commit') = 'off'",
         call.saturating_sub(GRACE).max(call / 2).as_millis()
     )
+}
+
+/// A database that is ahead of the program is accepted: after a roll-back, old starts on new.
+fn migrations() -> Migrator {
+    let mut migrations = sqlx::migrate!("migrations/postgres");
+    migrations.set_ignore_missing(true);
+    migrations
 }
 
 async fn load(connection: &mut PgConnection, room: &RoomId) -> Result<Loaded, Failure> {

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use uuid::Uuid;
@@ -18,10 +20,12 @@ use super::{
 };
 use crate::ids::{Epoch, RoomId, UnixMillis, Version};
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
-
 /// Reads go beside one another and beside the writer; more than the cores they run on is no use.
 const READERS: usize = 4;
+
+/// Tries at opening the file, and the pause between them: turning it to WAL takes milliseconds.
+const OPEN_TRIES_MAX: usize = 50;
+const OPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// Rows in one `INSERT`: far below SQLite's 32,766 parameters, and few different statements.
 const INSERT_ROWS_MAX: usize = 256;
@@ -136,8 +140,27 @@ impl Sqlite {
             readers: lanes(READERS, &patience, reading),
             patience,
         };
-        store.writer.lend().await?.give_back();
+        store.make_file().await?;
         Ok(store)
+    }
+
+    /// Opens the file for the first time. Of processes that make it at once, each turns it to WAL,
+    /// for which SQLite waits for nobody and answers that it is locked.
+    async fn make_file(&self) -> Result<(), Failure> {
+        let mut tries = 0;
+        loop {
+            match self.writer.lend().await {
+                Ok(lent) => {
+                    lent.give_back();
+                    return Ok(());
+                }
+                Err(Failure::Unavailable(_)) if tries < OPEN_TRIES_MAX => {
+                    tries += 1;
+                    tokio::time::sleep(OPEN_PAUSE).await;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
     }
 }
 
@@ -297,8 +320,15 @@ fn make_folder(file: &Path) -> Result<(), Failure> {
 /// finds everything done.
 async fn migrate(connection: &mut SqliteConnection) -> Result<(), Failure> {
     let mut writing = connection.begin_with(BEGIN).await?;
-    MIGRATIONS.run_direct(None, &mut *writing, false).await?;
+    migrations().run_direct(None, &mut *writing, false).await?;
     Ok(writing.commit().await?)
+}
+
+/// A database that is ahead of the program is accepted: after a roll-back, old starts on new.
+fn migrations() -> Migrator {
+    let mut migrations = sqlx::migrate!("migrations/sqlite");
+    migrations.set_ignore_missing(true);
+    migrations
 }
 
 async fn load(connection: &mut SqliteConnection, room: &RoomId) -> Result<Loaded, Failure> {
