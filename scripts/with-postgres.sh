@@ -37,7 +37,7 @@ if [ -z "$bin" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; th
     bin=$(find_bin)
 fi
 if [ -z "$bin" ]; then
-    say "initdb and pg_ctl are neither on the PATH nor under /usr/lib/postgresql: install postgresql"
+    say "finds no initdb and pg_ctl, on the PATH or under /usr/lib/postgresql: install postgresql"
     exit 69
 fi
 

@@ -12,6 +12,7 @@ BEGIN
 END
 $$;
 
+-- Every append rewrites its room's row; the space left on each page keeps it there.
 CREATE TABLE rooms (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name       text   COLLATE "C" NOT NULL UNIQUE,
@@ -21,7 +22,7 @@ CREATE TABLE rooms (
     projected  bigint NOT NULL DEFAULT 0,
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL
-) WITH (fillfactor = 70); -- every append rewrites its room's row; the room left keeps it on its page
+) WITH (fillfactor = 70);
 
 -- `json`, not `jsonb`: the text comes back as it went in, and may hold \u0000.
 -- There is no foreign key: a log row is only written by the statement that locks its room's row,

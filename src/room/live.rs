@@ -48,7 +48,11 @@ impl Room {
         self.idle_since = None;
         self.sessions.attach(session, grant, client, listen);
         if listen == Listen::Live {
-            self.ask(session, effects);
+            let state_vector = self.document.state_vector();
+            effects.push(Effect::Tell {
+                session,
+                event: Event::Missing { state_vector },
+            });
             if !self.presence.is_empty() {
                 let everyone = self.presence.everyone();
                 effects.push(Effect::Tell {
@@ -72,7 +76,7 @@ impl Room {
         }
     }
 
-    /// Asks a session for what the room lacks, unless it was asked already.
+    /// Asks a session that left a gap for what the room lacks, unless it was asked already.
     fn ask(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
         let state_vector = self.document.state_vector();
         let Some(found) = self.sessions.find(session) else {

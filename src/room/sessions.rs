@@ -16,7 +16,7 @@ pub struct Session {
     pub client: Arc<str>,
     /// What it wants to hear.
     pub listen: Listen,
-    /// It was asked for what the room lacks and has not answered.
+    /// It left a gap, was asked for what the room lacks, and has not answered.
     pub is_asked: bool,
     /// How often in a row its answers did not help.
     pub strikes: u32,

@@ -14,8 +14,8 @@ use crate::ids::RoomId;
 /// rooms only make the first of them wait longer.
 const GROUP_ROOMS_MAX: usize = 1_000;
 
-/// Bytes in one transaction, about, unless a single append has more: a database writes these in some
-/// 30 milliseconds, which is what a small append behind large ones may have to wait.
+/// Bytes in one transaction, about, unless a single append has more: a database writes these in
+/// some 30 milliseconds, which is what a small append behind large ones may have to wait.
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// What a row weighs beyond its columns: the ids, numbers and headers that are written with it.

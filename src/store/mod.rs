@@ -18,16 +18,17 @@
 //! - **An append happens once.** A retry under the same [`AppendId`] after an unclear answer finds
 //!   the rows that the first try wrote and is answered [`Appended::Kept`] without writing again,
 //!   even when others appended since.
+//!   It finds them as long as they are in the log: rows are kept longer than retries go on.
 //! - **A failure says nothing about the outcome.** After `Err` the caller does not know whether the
 //!   rows are kept, and tries again under the same id.
 //! - **Reads see what was kept**, in version order and without gaps, from the version asked for.
-//! - **Snapshots never run ahead.** A snapshot is saved for a version at most the head; an older
-//!   one than the newest kept is ignored. Saving the same twice changes nothing.
+//! - **Snapshots never run ahead.** A snapshot of a version after the head is refused; an older one
+//!   than the newest kept is ignored. Saving the same twice changes nothing.
 //! - **Pruning keeps recovery exact.** Only rows that a snapshot covers are dropped, oldest first,
 //!   and `oldest` moves in the same transaction, so that `oldest ..= head` are always all there.
 //! - **Deleting ends an epoch.** The room, its log and its snapshots are gone, the state vector of
 //!   what it held is kept (merged by the caller with earlier ones), and the next first append makes
-//!   a room with another epoch.
+//!   a room with another epoch: under the one deleted last, as a late retry would, it is moved.
 
 pub mod group;
 pub mod memory;
@@ -275,12 +276,18 @@ fn checked(appends: &[Append]) -> Result<(), Failure> {
         if rows.is_empty() {
             return Err(Failure::Refused(format!("an append of no rows to {room}")));
         }
-        let dense = (1..)
-            .zip(rows)
-            .all(|(step, row)| expected.0.checked_add(step) == Some(row.version.0));
-        if !dense {
+        let mut versions = (1..).map(|step| expected.0.checked_add(step));
+        if !rows
+            .iter()
+            .all(|row| versions.next() == Some(Some(row.version.0)))
+        {
             return Err(Failure::Refused(format!(
                 "rows of {room} do not follow on {expected}"
+            )));
+        }
+        if rows.iter().any(|row| i64::try_from(row.version.0).is_err()) {
+            return Err(Failure::Refused(format!(
+                "rows of {room} end beyond what SQL can count"
             )));
         }
     }

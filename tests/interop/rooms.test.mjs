@@ -24,6 +24,8 @@ onEachStore('rooms', (check) => {
       const { status, json } = await scene.admin('GET', room, '/doc')
       assert.equal(status, 200)
       assert.deepEqual(json, { map: { name } })
+      // The document shows an edit at once; the list shows what is kept.
+      await scene.admin('GET', room, '/changes?since=0&wait=30')
       const list = await scene.server.request('GET', `/api/v1/rooms?prefix=${encodeURIComponent(room)}`, {
         token: admin()
       })

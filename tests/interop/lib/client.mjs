@@ -66,7 +66,7 @@ export class Client {
       on: [
         [this.doc, 'update'], [this.awareness, 'update'], [this.awareness, 'change'],
         [this.provider, 'status'], [this.provider, 'sync'], [this.provider, 'closed'],
-        [this.provider, 'connection-close'], [this.provider, 'connection-error']
+        [this.provider, 'connection-close'], [this.provider, 'connection-error'], [this.provider, 'refused']
       ],
       seen: () => ({
         contents: this.contents(), others: this.others(), synced: this.provider.synced,
@@ -129,7 +129,10 @@ function watched (client, headers, record) {
       if (!isBinary) return void client.frames.push({ text: data.toString() })
       const bytes = new Uint8Array(data)
       const message = read(bytes)
-      if (message.type === 2) client.refusals.push(message.reason)
+      if (message.type === 2) {
+        client.refusals.push(message.reason)
+        client.provider.emit('refused', [message.reason])
+      }
       if (record) client.frames.push({ ...message, length: bytes.length })
     }
   }

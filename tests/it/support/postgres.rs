@@ -47,7 +47,12 @@ impl Server {
             },
             _ => {
                 let mut said = String::new();
-                child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+                child
+                    .stderr
+                    .take()
+                    .unwrap()
+                    .read_to_string(&mut said)
+                    .unwrap();
                 panic!("no Postgres for tests: {said}");
             }
         }
@@ -108,7 +113,9 @@ impl Drop for Database {
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), self.name.clone());
         let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
             runtime.unwrap().block_on(async {
                 if let Ok(mut connection) = PgConnection::connect(&server).await {
                     let text = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
@@ -123,6 +130,9 @@ impl Drop for Database {
 
 async fn run(url: &str, text: String) {
     let mut connection = PgConnection::connect(url).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(text))
+        .execute(&mut connection)
+        .await
+        .unwrap();
     connection.close().await.unwrap();
 }

@@ -6,9 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use roundtable::ids::{Epoch, RoomId, UnixMillis, Version};
-use roundtable::store::{
-    Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store,
-};
+use roundtable::store::{Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store};
 use tokio::sync::Semaphore;
 
 /// Passes everything on to another store.
@@ -53,7 +51,10 @@ impl Store for Recorder {
     }
 
     async fn append(&self, appends: &[Append]) -> Result<Vec<Appended>, Failure> {
-        let rooms = appends.iter().map(|append| append.room.to_string()).collect();
+        let rooms = appends
+            .iter()
+            .map(|append| append.room.to_string())
+            .collect();
         self.calls.lock().push(rooms);
         self.begun.add_permits(1);
         self.gate.acquire().await.unwrap().forget();

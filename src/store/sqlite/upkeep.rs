@@ -1,0 +1,148 @@
+//! Owns what is done to SQLite beside appending: migrations, snapshots, pruning, deleting.
+
+use bytes::Bytes;
+use sqlx::Connection;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteConnection;
+
+use super::super::sql::{self, PRUNE_ROWS_MAX, Pruned, number};
+use super::super::{Failure, Snapshot, ahead};
+use super::BEGIN;
+use crate::ids::{Epoch, RoomId, UnixMillis};
+
+const SAVE_SNAPSHOT: &str = "
+    INSERT INTO snapshots (room, version, state, at)
+    SELECT r.id, $2, $3, coalesce(l.at, r.updated_at)
+    FROM rooms r LEFT JOIN log l ON l.room = r.id AND l.version = $2
+    WHERE r.id = $1
+        AND NOT EXISTS (SELECT 1 FROM snapshots s WHERE s.room = r.id AND s.version >= $2)";
+
+/// The first of the next rows that has to stay: `$1` room, `$2` oldest, `$3` one past the last row
+/// of this step, `$4` before.
+const FIRST_TO_STAY: &str = "
+    SELECT version FROM log
+    WHERE room = $1 AND version >= $2 AND version < $3 AND at >= $4
+    ORDER BY version LIMIT 1";
+
+/// sqlx takes no lock on SQLite, so the whole run is one transaction: a second process waits, and
+/// finds everything done.
+pub(super) async fn migrate(connection: &mut SqliteConnection) -> Result<(), Failure> {
+    let mut writing = connection.begin_with(BEGIN).await?;
+    migrations().run_direct(None, &mut *writing, false).await?;
+    Ok(writing.commit().await?)
+}
+
+/// A database that is ahead of the program is accepted: after a roll-back, old starts on new.
+fn migrations() -> Migrator {
+    let mut migrations = sqlx::migrate!("migrations/sqlite");
+    migrations.set_ignore_missing(true);
+    migrations
+}
+
+pub(super) async fn save_snapshot(
+    connection: &mut SqliteConnection,
+    room: &RoomId,
+    epoch: Epoch,
+    snapshot: &Snapshot,
+) -> Result<(), Failure> {
+    let mut writing = connection.begin_with(BEGIN).await?;
+    let found: Option<(i64, i64)> =
+        sqlx::query_as("SELECT id, head FROM rooms WHERE name = $1 AND epoch = $2")
+            .bind(room.as_str())
+            .bind(epoch.0)
+            .fetch_optional(&mut *writing)
+            .await?;
+    if let Some((id, head)) = found {
+        let head = sql::version(room, head)?;
+        if snapshot.version > head {
+            return Err(ahead(room, snapshot.version, head));
+        }
+        sqlx::query(SAVE_SNAPSHOT)
+            .bind(id)
+            .bind(number(snapshot.version)?)
+            .bind(&snapshot.state[..])
+            .execute(&mut *writing)
+            .await?;
+    }
+    Ok(writing.commit().await?)
+}
+
+/// One step: drops at most [`PRUNE_ROWS_MAX`] rows. Answers with the oldest version that is left.
+pub(super) async fn prune(
+    connection: &mut SqliteConnection,
+    room: &RoomId,
+    epoch: Epoch,
+    before: UnixMillis,
+) -> Result<Option<(i64, Pruned)>, Failure> {
+    let mut writing = connection.begin_with(BEGIN).await?;
+    let found: Option<(i64, i64, Option<i64>)> = sqlx::query_as(
+        "SELECT id, oldest, (SELECT max(version) FROM snapshots WHERE room = id)
+         FROM rooms WHERE name = $1 AND epoch = $2",
+    )
+    .bind(room.as_str())
+    .bind(epoch.0)
+    .fetch_optional(&mut *writing)
+    .await?;
+    let Some((id, oldest, newest)) = found else {
+        return Ok(None);
+    };
+    let Some(newest) = newest else {
+        return Ok(Some((oldest, Pruned::All)));
+    };
+    let end = (newest + 1).min(oldest + PRUNE_ROWS_MAX).max(oldest);
+    let stays: Option<i64> = sqlx::query_scalar(FIRST_TO_STAY)
+        .bind(id)
+        .bind(oldest)
+        .bind(end)
+        .bind(before.0)
+        .fetch_optional(&mut *writing)
+        .await?;
+    let oldest = stays.unwrap_or(end);
+    for (statement, version) in [
+        ("UPDATE rooms SET oldest = $2 WHERE id = $1", oldest),
+        ("DELETE FROM log WHERE room = $1 AND version < $2", oldest),
+        (
+            "DELETE FROM snapshots WHERE room = $1 AND version < $2 AND name IS NULL",
+            newest,
+        ),
+    ] {
+        sqlx::query(statement)
+            .bind(id)
+            .bind(version)
+            .execute(&mut *writing)
+            .await?;
+    }
+    writing.commit().await?;
+    let all = stays.is_some() || end > newest;
+    Ok(Some((oldest, if all { Pruned::All } else { Pruned::Some })))
+}
+
+pub(super) async fn delete(
+    connection: &mut SqliteConnection,
+    room: &RoomId,
+    epoch: Epoch,
+    former: &Bytes,
+) -> Result<bool, Failure> {
+    let mut writing = connection.begin_with(BEGIN).await?;
+    // The log and the snapshots go with their room.
+    let deleted = sqlx::query("DELETE FROM rooms WHERE name = $1 AND epoch = $2")
+        .bind(room.as_str())
+        .bind(epoch.0)
+        .execute(&mut *writing)
+        .await?
+        .rows_affected();
+    if deleted > 0 {
+        sqlx::query(
+            "INSERT INTO former (room, epoch, state_vector) VALUES ($1, $2, $3)
+             ON CONFLICT (room) DO UPDATE
+             SET epoch = excluded.epoch, state_vector = excluded.state_vector",
+        )
+        .bind(room.as_str())
+        .bind(epoch.0)
+        .bind(&former[..])
+        .execute(&mut *writing)
+        .await?;
+    }
+    writing.commit().await?;
+    Ok(deleted > 0)
+}
