@@ -187,7 +187,6 @@ impl Driver {
             return ring.clone();
         }
         self.publish();
-        self.room.forget_join();
         let state_vector = self.room.state_vector();
         let ring = Arc::new(Ring::new(dialect, self.room.live_count(), state_vector));
         self.rings.push((ring.clone(), Batch::default()));

@@ -9,7 +9,7 @@ use super::gate::Pending;
 use super::grant::{Access, Grant};
 use super::index::StateVector;
 use super::message::{
-    Departure, Effect, End, Event, Listen, LiveEvent, Occasion, Presented, Refusal, Shown, Ticket,
+    Departure, Effect, End, Event, Listen, LiveEvent, Occasion, Presented, Refusal, Ticket,
 };
 use super::presence::Unfit;
 use super::update::{self, Rejected};
@@ -21,6 +21,9 @@ const STRIKES_MAX: u32 = 3;
 
 /// About what a frame has besides its payload, at most.
 const FRAME_BYTES: usize = 24;
+
+/// A joiner is sent so much on top of a state that was encoded before; then encoding anew is cheaper for all.
+const JOIN_SINCE_BYTES_MAX: usize = 64 * 1024;
 
 impl Room {
     pub(super) fn attach(
@@ -113,30 +116,34 @@ impl Room {
     }
 
     /// The one way in which a live cursor catches up.
+    ///
+    /// Who has nothing is sent a state that was encoded for somebody before, and the updates since: a thousand joiners
+    /// of a large document cost one encoding.
     fn catch_up(&mut self, peer: &StateVector) -> Event {
-        if !peer.is_empty() {
-            let diff = self.document.diff(peer);
+        let as_of = self.live_count;
+        if let Some(join) = &self.join
+            && peer.is_empty()
+        {
+            let (chunks, since) = (join.chunks.clone(), join.since.clone());
             return Event::Diff {
-                chunks: self.chunks(&diff),
-                as_of: self.live_count,
+                chunks,
+                since,
+                as_of,
             };
         }
-        if let Some(join) = &self.join {
-            return Event::Diff {
-                chunks: join.chunks.clone(),
-                as_of: join.as_of,
-            };
+        let diff = self.document.diff(peer);
+        let chunks = self.chunks(&diff);
+        if peer.is_empty() && diff.len() > JOIN_SINCE_BYTES_MAX {
+            self.join = Some(Join {
+                chunks: chunks.clone(),
+                since: Vec::new(),
+                bytes_since: 0,
+            });
         }
-        let state = self.document.state();
-        let chunks = self.chunks(&state);
-        self.join = Some(Join {
-            chunks: chunks.clone(),
-            as_of: self.live_count,
-            bytes_since: 0,
-        });
         Event::Diff {
             chunks,
-            as_of: self.live_count,
+            since: Vec::new(),
+            as_of,
         }
     }
 
@@ -291,29 +298,18 @@ impl Room {
         update: Bytes,
         effects: &mut Vec<Effect>,
     ) {
-        self.count_live(update.len());
+        self.live_count += 1;
+        if let Some(join) = &mut self.join {
+            join.bytes_since += update.len() + FRAME_BYTES;
+            join.since.push(update.clone());
+            if join.bytes_since > JOIN_SINCE_BYTES_MAX {
+                self.join = None;
+            }
+        }
         effects.push(Effect::Live {
             except,
             event: LiveEvent::Update(update),
         });
-    }
-
-    /// One more live event. The cached state of joiners is good as long as the ring surely has all that came since.
-    fn count_live(&mut self, bytes: usize) {
-        self.live_count += 1;
-        let ring_bytes = self.limits.ring_bytes_max / 2;
-        let spent = self.join.as_mut().is_some_and(|join| {
-            join.bytes_since += bytes + FRAME_BYTES;
-            join.bytes_since > ring_bytes
-        });
-        if spent {
-            self.join = None;
-        }
-    }
-
-    /// A new ring begins here: it has nothing of what came before.
-    pub fn forget_join(&mut self) {
-        self.join = None;
     }
 
     pub(super) fn present(
@@ -370,7 +366,7 @@ impl Room {
         }
         self.presence_due = now.mono.plus(self.limits.presence_tick_ms);
         let changed = self.presence.drain_changes();
-        self.count_live(changed.iter().map(Shown::bytes).sum());
+        self.live_count += 1;
         effects.push(Effect::Live {
             except: None,
             event: LiveEvent::Presence(changed),

@@ -147,14 +147,6 @@ pub struct Shown {
     pub state: Option<Arc<str>>,
 }
 
-impl Shown {
-    /// About what it takes in a frame.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        24 + self.state.as_ref().map_or(4, |state| state.len())
-    }
-}
-
 /// What became of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -324,11 +316,13 @@ pub enum LiveEvent {
 /// What one session is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// What it lacks, in the order to be applied; the last one closes the exchange.
+    /// What it lacks: the chunks, then the updates since they were made; then it is in sync.
     Diff {
         /// At least one update.
         chunks: Arc<[Bytes]>,
-        /// How many live events the diff includes: the cursor goes on from there.
+        /// Updates, byte for byte as they came.
+        since: Vec<Bytes>,
+        /// How many live events this includes: the cursor goes on from there.
         as_of: u64,
     },
     /// Who is here, or the session's own state under another clock.

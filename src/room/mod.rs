@@ -62,7 +62,7 @@ pub struct Room {
     phase: Phase,
     /// How many live events there were: the place of a live cursor.
     live_count: u64,
-    /// The whole state as it is sent to who joins, with the live events it includes and their bytes since.
+    /// The whole state as it is sent to who joins.
     join: Option<Join>,
     append_ids: AppendIds,
     retry: Retry,
@@ -71,10 +71,11 @@ pub struct Room {
     idle_since: Option<Millis>,
 }
 
+/// The whole state, encoded once for many, and the updates since.
 #[derive(Debug)]
 struct Join {
     chunks: Arc<[Bytes]>,
-    as_of: u64,
+    since: Vec<Bytes>,
     bytes_since: usize,
 }
 

@@ -10,18 +10,13 @@ use crate::wire::yjs;
 /// A payload of at least this size is shared between connections instead of being copied into each one's frame.
 const SHARED_BYTES_MIN: usize = 1_024;
 
+/// An update with nothing in it.
+const EMPTY_UPDATE: [u8; 2] = [0, 0];
+
 /// Adds the frames of an event; or says that the session is over.
 pub fn say(event: Event, out: &mut VecDeque<Bytes>) -> Result<(), End> {
     match event {
-        Event::Diff { chunks, .. } => {
-            let Some((last, before)) = chunks.split_last() else {
-                return Ok(());
-            };
-            for chunk in before {
-                shared(chunk, yjs::update_header(chunk.len()), out);
-            }
-            shared(last, yjs::step_2_header(last.len()), out);
-        }
+        Event::Diff { chunks, since, .. } => diff(&chunks, &since, out),
         Event::Presence(states) => frame(out, |frame| yjs::write_presence(frame, &states)),
         Event::Missing { state_vector } => {
             frame(out, |frame| yjs::write_step_1(frame, &state_vector));
@@ -37,6 +32,19 @@ pub fn say(event: Event, out: &mut VecDeque<Bytes>) -> Result<(), End> {
         Event::Ended(end) => return Err(end),
     }
     Ok(())
+}
+
+/// A large state travels as several updates. What closes the sync comes last, when the peer has everything.
+fn diff(chunks: &[Bytes], since: &[Bytes], out: &mut VecDeque<Bytes>) {
+    let empty = Bytes::from_static(&EMPTY_UPDATE);
+    let (last, before) = match chunks.split_last() {
+        Some((last, before)) if since.is_empty() => (last, before),
+        _ => (&empty, chunks),
+    };
+    for update in before.iter().chain(since) {
+        shared(update, yjs::update_header(update.len()), out);
+    }
+    shared(last, yjs::step_2_header(last.len()), out);
 }
 
 fn refuse(refusal: &Refusal, out: &mut VecDeque<Bytes>) -> Result<(), End> {
