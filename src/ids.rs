@@ -1,4 +1,5 @@
-//! Owns the names of things: rooms, versions, epochs, sessions. Parsed once, at the edge, never checked again.
+//! Owns the names of things: rooms, versions, epochs, sessions. Parsed once, at the edge, never
+//! checked again.
 
 use std::fmt;
 use std::sync::Arc;

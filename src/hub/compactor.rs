@@ -1,4 +1,5 @@
-//! Owns compaction: fold the log up to a version into a snapshot, then prune. Reads the store, never a live room.
+//! Owns compaction: fold the log up to a version into a snapshot, then prune. Reads the store,
+//! never a live room.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Owns one room's task: mailbox, then the core, then its effects. One task, one room, one owner of the document.
+//! Owns one room's task: mailbox, then the core, then its effects. One task, one room, one owner of
+//! the document.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -193,7 +194,8 @@ impl Driver {
         ring
     }
 
-    /// Tells the core; a panic in it ends this room alone, and whoever sent the input that it died of.
+    /// Tells the core; a panic in it ends this room alone, and whoever sent the input that it died
+    /// of.
     fn feed(&mut self, input: Input) {
         if self.is_over {
             return;

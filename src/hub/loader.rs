@@ -73,7 +73,8 @@ pub async fn load(
     Ok(Opened { document, standing })
 }
 
-/// Folds one page of the log after `at` into the document, up to `through`; returns how far it came.
+/// Folds one page of the log after `at` into the document, up to `through`; returns how far it
+/// came.
 pub async fn step(
     store: &Arc<dyn Store>,
     room: &RoomId,

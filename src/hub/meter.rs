@@ -78,7 +78,8 @@ impl Meter {
         tracing::error!(%room, "the room's core panicked; it is opened anew for whoever comes next");
     }
 
-    /// A call to the store ended, well or not. An absence is logged once, when it begins and when it ends.
+    /// A call to the store ended, well or not. An absence is logged once, when it begins and when
+    /// it ends.
     pub fn outcome(&self, call: &'static str, room: &RoomId, failure: Option<&Failure>) {
         match failure {
             None => {

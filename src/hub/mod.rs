@@ -1,4 +1,5 @@
-//! Owns the engine room: tasks live here. [`Hub`] and [`Attachment`] are the handles that transports hold.
+//! Owns the engine room: tasks live here. [`Hub`] and [`Attachment`] are the handles that
+//! transports hold.
 
 pub mod attachment;
 pub mod check;
@@ -328,7 +329,8 @@ impl Hub {
         &self.shared.drain
     }
 
-    /// Ends all rooms once everything they hold is durable. Returns whether that came to pass in time.
+    /// Ends all rooms once everything they hold is durable. Returns whether that came to pass in
+    /// time.
     pub async fn drain(&self, within: Duration) -> bool {
         self.leave();
         self.shared.drain.cancel();

@@ -1,7 +1,9 @@
-//! Owns what a session still has to hear: its own queue, and its place in the room's ring of live frames.
+//! Owns what a session still has to hear: its own queue, and its place in the room's ring of live
+//! frames.
 //!
-//! A live frame is encoded once, header included, and every socket writes the same bytes. A reader that falls out of
-//! the ring costs nothing: it holds a state vector of the generation it stood in and asks for one diff from there.
+//! A live frame is encoded once, header included, and every socket writes the same bytes. A reader
+//! that falls out of the ring costs nothing: it holds a state vector of the generation it stood in
+//! and asks for one diff from there.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -234,7 +236,8 @@ impl LiveCursor {
         self.ring.inner.lock().end == self.at
     }
 
-    /// Takes what comes next, but what `me` sent itself: whole segments, until there are `bytes_max` or more.
+    /// Takes what comes next, but what `me` sent itself: whole segments, until there are
+    /// `bytes_max` or more.
     pub fn gather(
         &mut self,
         me: SessionId,

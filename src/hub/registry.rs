@@ -1,4 +1,5 @@
-//! Owns which rooms are live: one opening at a time per room, and a failed one leaves nothing behind.
+//! Owns which rooms are live: one opening at a time per room, and a failed one leaves nothing
+//! behind.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -49,7 +50,8 @@ impl Registry {
         self.places.len()
     }
 
-    /// The room, opened if need be on behalf of `user`. Everyone who comes meanwhile waits for the same opening.
+    /// The room, opened if need be on behalf of `user`. Everyone who comes meanwhile waits for the
+    /// same opening.
     pub async fn open(
         self: &Arc<Self>,
         shared: &Arc<Shared>,

@@ -231,7 +231,8 @@ fn is_record(out: &Out) -> bool {
     matches!(out, Out::YMap(_))
 }
 
-/// Reads the touched places before an update is applied: afterwards a deleted record reads as empty.
+/// Reads the touched places before an update is applied: afterwards a deleted record reads as
+/// empty.
 fn hold<'a, T: ReadTxn>(txn: &T, touched: &'a [Touch]) -> Before<'a> {
     touched
         .iter()

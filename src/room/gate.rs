@@ -1,4 +1,5 @@
-//! Owns what may not be said yet: the open batch, the batch in flight, and the answers that wait for it.
+//! Owns what may not be said yet: the open batch, the batch in flight, and the answers that wait
+//! for it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -196,7 +197,8 @@ impl Gate {
         Some((flight.entries, flight.answers))
     }
 
-    /// Others were faster: the batch in flight is numbered anew, from another head and under another id.
+    /// Others were faster: the batch in flight is numbered anew, from another head and under
+    /// another id.
     pub fn renumber(&mut self, id: AppendId, head: Version) {
         let Some(flight) = &mut self.flight else {
             return;

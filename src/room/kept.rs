@@ -1,4 +1,5 @@
-//! Owns the kept lane of a room: what becomes durable, what may be said then, and what happens until then.
+//! Owns the kept lane of a room: what becomes durable, what may be said then, and what happens
+//! until then.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -126,7 +127,8 @@ impl Room {
         self.retry.wants = wants;
     }
 
-    /// The batch in flight is durable: its entries are released and everyone who waited for it is answered.
+    /// The batch in flight is durable: its entries are released and everyone who waited for it is
+    /// answered.
     fn release(&mut self, effects: &mut Vec<Effect>) {
         self.retry = Retry::default();
         let Some((entries, answers)) = self.gate.arrive() else {
@@ -178,7 +180,8 @@ impl Room {
         effects.push(Effect::Abandon { end });
     }
 
-    /// Takes in what others appended; when nothing more comes, the batch in flight is tried from the new head.
+    /// Takes in what others appended; when nothing more comes, the batch in flight is tried from
+    /// the new head.
     pub(super) fn fetched(
         &mut self,
         entries: Option<Vec<Arc<Entry>>>,
@@ -273,7 +276,8 @@ impl Room {
         self.abandon(end, effects);
     }
 
-    /// Notices when nobody is here and nothing is owed, and leaves after the idle time, with a snapshot.
+    /// Notices when nobody is here and nothing is owed, and leaves after the idle time, with a
+    /// snapshot.
     pub(super) fn rest(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.phase == Phase::Draining && self.gate.is_empty() {
             return self.abandon(End::Unavailable, effects);

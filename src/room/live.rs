@@ -22,7 +22,8 @@ const STRIKES_MAX: u32 = 3;
 /// About what a frame has besides its payload, at most.
 const FRAME_BYTES: usize = 24;
 
-/// A joiner is sent so much on top of a state that was encoded before; then encoding anew is cheaper for all.
+/// A joiner is sent so much on top of a state that was encoded before; then encoding anew is
+/// cheaper for all.
 const JOIN_SINCE_BYTES_MAX: usize = 64 * 1024;
 
 impl Room {
@@ -117,8 +118,8 @@ impl Room {
 
     /// The one way in which a live cursor catches up.
     ///
-    /// Who has nothing is sent a state that was encoded for somebody before, and the updates since: a thousand joiners
-    /// of a large document cost one encoding.
+    /// Who has nothing is sent a state that was encoded for somebody before, and the updates since:
+    /// a thousand joiners of a large document cost one encoding.
     fn catch_up(&mut self, peer: &StateVector) -> Event {
         let as_of = self.live_count;
         if let Some(join) = &self.join
@@ -197,7 +198,8 @@ impl Room {
             return Err(Refusal::TooLarge);
         }
         if let Err(refusal) = may_write {
-            // A reader answers the greeting, too: what is known already changes nothing and is no offence.
+            // A reader answers the greeting, too: what is known already changes nothing and is no
+            // offence.
             return match self.document.knows(&update) {
                 Ok(true) => self.known(session, ticket, effects),
                 Ok(false) | Err(Rejected::Gap) => Err(refusal),
@@ -276,7 +278,8 @@ impl Room {
         }
     }
 
-    /// The update rests on something unknown. Nothing of it is applied; the session is asked for everything since.
+    /// The update rests on something unknown. Nothing of it is applied; the session is asked for
+    /// everything since.
     fn incomplete(&mut self, session: SessionId, occasion: Occasion, effects: &mut Vec<Effect>) {
         let Some(found) = self.sessions.find(session) else {
             return;

@@ -1,4 +1,5 @@
-//! Owns all that is said to a room and by it: inputs, effects, events, refusals. A closed vocabulary.
+//! Owns all that is said to a room and by it: inputs, effects, events, refusals. A closed
+//! vocabulary.
 //!
 //! Nothing here is serialisable; `wire` has the twins.
 
@@ -186,7 +187,8 @@ pub enum Input {
         /// How.
         departure: Departure,
     },
-    /// A live cursor says what it has and wants the rest: a join, a return, or a reader that fell behind.
+    /// A live cursor says what it has and wants the rest: a join, a return, or a reader that fell
+    /// behind.
     Sync {
         /// The session.
         session: SessionId,
@@ -225,7 +227,8 @@ pub enum Input {
     },
     /// Updates of entries that others appended, which [`Effect::Fetch`] asked for.
     Fetched {
-        /// In version order, dense from the head; `None` when reading failed and is to be tried again.
+        /// In version order, dense from the head; `None` when reading failed and is to be tried
+        /// again.
         entries: Option<Vec<Arc<Entry>>>,
     },
     /// A compaction came to an end.

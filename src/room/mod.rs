@@ -1,7 +1,8 @@
 //! Owns the core: one room on one node, pure and synchronous. No clock, no dice, no IO.
 //!
-//! A [`Room`] is told ([`Input`]) and answers ([`Effect`]); it cannot fail. The *live lane* leaves at once, because
-//! merging is commutative; the *kept lane* leaves only when the append it depends on is durable.
+//! A [`Room`] is told ([`Input`]) and answers ([`Effect`]); it cannot fail. The *live lane* leaves
+//! at once, because merging is commutative; the *kept lane* leaves only when the append it depends
+//! on is durable.
 
 pub mod document;
 pub mod gate;

@@ -1,8 +1,10 @@
-//! Owns who is here: states under clocks, whose word they are, when they lapse. Nothing of it is logged.
+//! Owns who is here: states under clocks, whose word they are, when they lapse. Nothing of it is
+//! logged.
 //!
-//! A client id belongs to one session at a time. The first message of a session claims its ids, even from a
-//! connection of the same user that is lost or only looks alive; every claim gets a clock that no peer has seen,
-//! and the owner is told, because peers ignore a state under a clock they know.
+//! A client id belongs to one session at a time. The first message of a session claims its ids,
+//! even from a connection of the same user that is lost or only looks alive; every claim gets a
+//! clock that no peer has seen, and the owner is told, because peers ignore a state under a clock
+//! they know.
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -16,7 +18,8 @@ use super::message::{Presented, Shown};
 use crate::ids::{Millis, SessionId};
 use crate::limits::Limits;
 
-/// Clocks of clients that left are remembered for so many of them: a return under an old clock is recognised.
+/// Clocks of clients that left are remembered for so many of them: a return under an old clock is
+/// recognised.
 const GONE_MAX: usize = 1_024;
 
 /// Clocks beyond this are refused, so that they can always be counted up.
@@ -74,7 +77,8 @@ pub struct Told {
 }
 
 impl Presence {
-    /// Takes what a session says of itself. `is_first` is whether the session says it for the first time.
+    /// Takes what a session says of itself. `is_first` is whether the session says it for the first
+    /// time.
     pub fn take(
         &mut self,
         session: SessionId,
@@ -200,8 +204,8 @@ impl Presence {
         Ok(())
     }
 
-    /// Everyone else's clock is counted up for a session that came back: it dropped their states when it lost its
-    /// connection, but not the clocks.
+    /// Everyone else's clock is counted up for a session that came back: it dropped their states
+    /// when it lost its connection, but not the clocks.
     fn refresh_for(&mut self, session: SessionId, told: &mut Told) {
         for (&client, member) in &mut self.members {
             let Owner::Session(owner) = member.owner else {

@@ -1,4 +1,5 @@
-//! Owns how collections, records and fields are read out of the Yjs document, as canonical JSON, bounded.
+//! Owns how collections, records and fields are read out of the Yjs document, as canonical JSON,
+//! bounded.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +9,8 @@ use yrs::{Any, Array, GetString, Map, Number, Out, ReadTxn, Text, XmlFragment};
 
 use super::message::{Json, Value};
 
-/// Values are told whole up to so many bytes, so that an edit of a long text costs what one of a short text does.
+/// Values are told whole up to so many bytes, so that an edit of a long text costs what one of a
+/// short text does.
 pub const VALUE_BYTES_MAX: usize = 4_096;
 
 /// The deepest nesting that is read; the validator lets nothing deeper in.

@@ -1,4 +1,5 @@
-//! Owns the order of a room's entries: epoch, head, oldest version, the recent ones; chooses how to catch up.
+//! Owns the order of a room's entries: epoch, head, oldest version, the recent ones; chooses how to
+//! catch up.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -29,7 +29,8 @@ use crate::ids::Now;
 use crate::store::{self, Store};
 use crate::transport::{self, App, listener};
 
-/// Readiness is red for so long before anything else happens: load balancers look about once a second.
+/// Readiness is red for so long before anything else happens: load balancers look about once a
+/// second.
 const READINESS_LEAD_MS: u64 = 1_000;
 
 /// Histograms are folded this often, or they grow until they are read.
@@ -113,8 +114,8 @@ async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
     Ok(store)
 }
 
-/// Readiness goes red first; then nothing more is accepted; then rooms end once all they hold is durable, and tell
-/// their clients when to return. Returns whether everything was done in time.
+/// Readiness goes red first; then nothing more is accepted; then rooms end once all they hold is
+/// durable, and tell their clients when to return. Returns whether everything was done in time.
 async fn drain(
     hub: &Hub,
     stop: &CancellationToken,

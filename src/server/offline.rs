@@ -107,8 +107,8 @@ pub async fn export(
     }
 }
 
-/// Merges a Yjs state update from a file, or from standard input, into a room. The server need not be stopped: an
-/// append that loses a race is refused, and the command says so.
+/// Merges a Yjs state update from a file, or from standard input, into a room. The server need not
+/// be stopped: an append that loses a race is refused, and the command says so.
 ///
 /// # Errors
 ///

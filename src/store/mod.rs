@@ -17,8 +17,8 @@
 //!   answer is [`Appended::Moved`].
 //! - **An append happens once.** A retry under the same [`AppendId`] after an unclear answer finds
 //!   the rows that the first try wrote and is answered [`Appended::Kept`] without writing again,
-//!   even when others appended since.
-//!   It finds them as long as they are in the log: rows are kept longer than retries go on.
+//!   even when others appended since. It finds them as long as they are in the log: rows are kept
+//!   longer than retries go on.
 //! - **A failure says nothing about the outcome.** After `Err` the caller does not know whether the
 //!   rows are kept, and tries again under the same id.
 //! - **Reads see what was kept**, in version order and without gaps, from the version asked for.

@@ -20,7 +20,8 @@ use tower::ServiceExt;
 use crate::limits::Limits;
 use crate::metric;
 
-/// The largest head of a request: a token of 8 KiB in the address, and the headers of a browser behind proxies.
+/// The largest head of a request: a token of 8 KiB in the address, and the headers of a browser
+/// behind proxies.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// After an error such as "too many open files" accepting waits, so that it does not spin.

@@ -1,7 +1,8 @@
-//! Owns the WebSocket pump: one task and small buffers per connection. Bytes move; nothing is decided here.
+//! Owns the WebSocket pump: one task and small buffers per connection. Bytes move; nothing is
+//! decided here.
 //!
-//! Frames that many share are written as they are, several with one vectored write. While a peer does not take what
-//! it was sent, nothing more is read from it.
+//! Frames that many share are written as they are, several with one vectored write. While a peer
+//! does not take what it was sent, nothing more is read from it.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -22,7 +23,8 @@ use crate::room::{End, Event};
 use crate::wire::websocket::{self, Decoder, Message, Opcode};
 use crate::wire::{Code, Request, close_code, yjs};
 
-/// What is made ready for a peer before it takes some of it: about what a socket's own buffer holds.
+/// What is made ready for a peer before it takes some of it: about what a socket's own buffer
+/// holds.
 const READY_BYTES: usize = 64 * 1024;
 
 /// A peer that takes so little of what it asked for is not read from until it does.
@@ -111,8 +113,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Moves bytes until the peer leaves, breaks the protocol, or the room or the process ends. Returns the close
-    /// code, if we closed.
+    /// Moves bytes until the peer leaves, breaks the protocol, or the room or the process ends.
+    /// Returns the close code, if we closed.
     pub async fn run(mut self, draining: CancellationToken) -> Option<u16> {
         match self.pump(&draining).await {
             Stop::Goodbye => {
@@ -153,7 +155,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 Step::Wrote(Ok(0)) => return Stop::Lost,
                 Step::Wrote(Ok(count)) => self.took(count),
                 Step::Woken => {}
-                // The room ends the session once all it holds is durable; until then acks still go out.
+                // The room ends the session once all it holds is durable; until then acks still go
+                // out.
                 Step::Draining => is_draining = true,
                 Step::Late => self.chime(),
             }

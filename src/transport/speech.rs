@@ -7,7 +7,8 @@ use bytes::Bytes;
 use crate::room::{End, Event, Refusal};
 use crate::wire::yjs;
 
-/// A payload of at least this size is shared between connections instead of being copied into each one's frame.
+/// A payload of at least this size is shared between connections instead of being copied into each
+/// one's frame.
 const SHARED_BYTES_MIN: usize = 1_024;
 
 /// An update with nothing in it.
@@ -34,7 +35,8 @@ pub fn say(event: Event, out: &mut VecDeque<Bytes>) -> Result<(), End> {
     Ok(())
 }
 
-/// A large state travels as several updates. What closes the sync comes last, when the peer has everything.
+/// A large state travels as several updates. What closes the sync comes last, when the peer has
+/// everything.
 fn diff(chunks: &[Bytes], since: &[Bytes], out: &mut VecDeque<Bytes>) {
     let empty = Bytes::from_static(&EMPTY_UPDATE);
     let (last, before) = match chunks.split_last() {

@@ -1,4 +1,5 @@
-//! Owns the JSON twins of what rooms say: change events, as the log keeps them and as clients read them.
+//! Owns the JSON twins of what rooms say: change events, as the log keeps them and as clients read
+//! them.
 
 use std::borrow::Cow;
 

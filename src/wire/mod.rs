@@ -89,7 +89,8 @@ impl Code for Refusal {
     }
 }
 
-/// The close code of a session's end. At 44xx a client must not come back as it is; at 45xx it comes back with jitter.
+/// The close code of a session's end. At 44xx a client must not come back as it is; at 45xx it
+/// comes back with jitter.
 #[must_use]
 pub fn close_code(end: &End) -> u16 {
     match end {

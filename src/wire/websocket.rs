@@ -1,6 +1,8 @@
-//! Owns WebSocket frames (RFC 6455, sections 5 and 7) as a server reads and writes them. No extensions.
+//! Owns WebSocket frames (RFC 6455, sections 5 and 7) as a server reads and writes them. No
+//! extensions.
 //!
-//! Writing is separate from any connection: a server's frames are not masked, so that one frame serves every socket.
+//! Writing is separate from any connection: a server's frames are not masked, so that one frame
+//! serves every socket.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -99,7 +101,8 @@ impl Decoder {
         }
     }
 
-    /// Takes the next message off the front, if all of it is there. Too much is refused as soon as it is announced.
+    /// Takes the next message off the front, if all of it is there. Too much is refused as soon as
+    /// it is announced.
     pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Message>, Violation> {
         loop {
             let Some(header) = self.header(buffer)? else {

@@ -1,6 +1,8 @@
-//! Owns the y-websocket protocol: sync, awareness, auth (`docs/PROTOCOLS.md`, after y-protocols 1.0).
+//! Owns the y-websocket protocol: sync, awareness, auth (`docs/PROTOCOLS.md`, after y-protocols
+//! 1.0).
 //!
-//! Every frame is a whole WebSocket frame with exactly one message: clients up to 3.x read only the first.
+//! Every frame is a whole WebSocket frame with exactly one message: clients up to 3.x read only the
+//! first.
 
 use bytes::Bytes;
 
@@ -29,7 +31,8 @@ impl From<Unreadable> for Violation {
     }
 }
 
-/// Reads one message. Bytes that outlive it are copied, so that a small update does not hold a large frame.
+/// Reads one message. Bytes that outlive it are copied, so that a small update does not hold a
+/// large frame.
 pub fn receive(message: &[u8], awareness_bytes_max: usize) -> Result<Request, Violation> {
     let mut reader = Reader::new(message);
     let request = match reader.var_uint()? {

@@ -135,7 +135,8 @@ pub(super) struct Flags {
     #[arg(long, value_name = "URL", help_heading = KEEPING)]
     pub(super) redis_url: Option<String>,
 
-    /// How long entries that a snapshot covers are kept, for replay and history: 30d, 12h, seconds.
+    /// How long entries that a snapshot covers are kept, for replay and history: 30d, 12h,
+    /// seconds.
     #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = span)]
     #[arg(help_heading = KEEPING)]
     pub(super) log_retention: Span,

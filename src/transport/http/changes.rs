@@ -45,8 +45,8 @@ struct Wanted {
     wait_ms: u64,
 }
 
-/// `GET /rooms/{room}/changes?since=&epoch=&limit=&wait=`: the events after a version. A page ends at a version's end;
-/// with nothing to tell, the answer waits up to `wait` seconds.
+/// `GET /rooms/{room}/changes?since=&epoch=&limit=&wait=`: the events after a version. A page ends
+/// at a version's end; with nothing to tell, the answer waits up to `wait` seconds.
 pub async fn list(
     State(app): State<App>,
     caller: InRoom,

@@ -14,7 +14,8 @@ use crate::room::sessions::require;
 
 const OCTETS: &str = "application/octet-stream";
 
-/// `GET /rooms/{room}/doc`: an object of roots by name, or with `Accept: application/octet-stream` the state (v1).
+/// `GET /rooms/{room}/doc`: an object of roots by name, or with `Accept: application/octet-stream`
+/// the state (v1).
 pub async fn show(
     State(app): State<App>,
     caller: InRoom,

@@ -22,7 +22,8 @@ const PAGE: u64 = 100;
 /// The most rooms on one page.
 const PAGE_MAX: u64 = 1_000;
 
-/// `GET /rooms?prefix=&limit=&cursor=`: `{rooms: [{room, epoch, version, ...}], cursor?}`, for admins.
+/// `GET /rooms?prefix=&limit=&cursor=`: `{rooms: [{room, epoch, version, ...}], cursor?}`, for
+/// admins.
 pub async fn list(
     State(app): State<App>,
     Caller(bearer): Caller,
@@ -92,7 +93,8 @@ pub async fn show(State(app): State<App>, caller: InRoom) -> Result<Response, Pr
     Ok(response)
 }
 
-/// `DELETE /rooms/{room}`: 204 once the room is gone from the store; its connections are closed with 4404.
+/// `DELETE /rooms/{room}`: 204 once the room is gone from the store; its connections are closed
+/// with 4404.
 pub async fn delete(State(app): State<App>, caller: InRoom) -> Result<StatusCode, Problem> {
     let InRoom { room, grant } = caller;
     require(&grant, Access::Admin, app.hub.now().wall)?;

@@ -17,11 +17,12 @@ use crate::room::{Access, Event, Refusal};
 /// An update with nothing in it.
 const EMPTY_UPDATE: [u8; 2] = [0, 0];
 
-/// `POST /rooms/{room}/sync`: two var-buffers, what the client has (a state vector) and what it gives (an update);
-/// both may be empty. Answered, once the update is durable, with what the client lacks and what the server has.
+/// `POST /rooms/{room}/sync`: two var-buffers, what the client has (a state vector) and what it
+/// gives (an update); both may be empty. Answered, once the update is durable, with what the client
+/// lacks and what the server has.
 ///
-/// An update that rests on changes which the server lacks is refused with 422 `incomplete`, and `stateVector` (base64)
-/// says from what to start.
+/// An update that rests on changes which the server lacks is refused with 422 `incomplete`, and
+/// `stateVector` (base64) says from what to start.
 pub async fn exchange(
     State(app): State<App>,
     caller: InRoom,
