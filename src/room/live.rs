@@ -107,6 +107,9 @@ impl Room {
         };
         let event = match found.require(Access::Read, now.wall) {
             Err(_) => Event::Ended(End::Expired),
+            Ok(()) if state_vector.len() > self.limits.state_vector_bytes_max => {
+                Event::Ended(End::TooLarge)
+            }
             Ok(()) => match StateVector::parse(state_vector) {
                 Err(_) => Event::Ended(End::Malformed("state vector")),
                 Ok(peer) if self.document.is_foreign(&peer) => Event::Ended(End::EpochChanged),

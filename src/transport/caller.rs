@@ -53,6 +53,12 @@ impl FromRequestParts<App> for InRoom {
 
 /// A room by its percent-encoded name.
 pub fn room_named(encoded: &str) -> Result<RoomId, Problem> {
+    let mut parts = encoded.split('%').skip(1);
+    let is_escape =
+        |part: &str| part.len() >= 2 && part.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit);
+    if !parts.all(is_escape) {
+        return Err(Problem::malformed("room name is not percent-encoded"));
+    }
     let name = percent_decode_str(encoded)
         .decode_utf8()
         .map_err(|_| Problem::malformed("room name is not UTF-8"))?;

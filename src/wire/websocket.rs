@@ -171,6 +171,7 @@ impl Decoder {
         match header.opcode {
             Opcode::Ping => Ok(Some(Message::Ping(payload.freeze()))),
             Opcode::Pong => Ok(Some(Message::Pong)),
+            Opcode::Close if payload.len() == 1 => Err(Violation::Malformed("half a close code")),
             Opcode::Close => {
                 let code = payload
                     .get(..2)
@@ -328,6 +329,7 @@ mod tests {
         assert!(malformed(&masked(0x80, b"")), "continuation of nothing");
         assert!(malformed(&masked(0x09, b"")), "control frame in parts");
         assert!(malformed(&masked(0x89, &[0; 126])), "long control frame");
+        assert!(malformed(&masked(0x88, &[3])), "half a close code");
         let mut nested = masked(0x02, b"a");
         nested.extend(masked(0x02, b"b"));
         assert!(malformed(&nested), "message within a message");
