@@ -138,31 +138,8 @@ async fn merge(
     state: Vec<u8>,
     now: Now,
 ) -> anyhow::Result<()> {
-    let session = SessionId(1);
     let before = core.position().version;
-    let grant = Grant {
-        identity: Arc::new(operator()),
-        access: Access::Admin,
-        expires_at: None,
-    };
-    let client = "import".into();
-    let mut effects = Vec::new();
-    let attach = Input::Attach {
-        session,
-        grant,
-        client,
-        listen: Listen::Answers,
-    };
-    core.handle(attach, now, &mut effects);
-    let submit = Input::Submit {
-        session,
-        ticket: Ticket(1),
-        occasion: Occasion::Edit,
-        update: state.into(),
-    };
-    core.handle(submit, now, &mut effects);
-    core.settle(now, &mut effects);
-    let epoch = core.epoch();
+    let mut effects = submit(core, state, now);
     while !effects.is_empty() {
         for effect in std::mem::take(&mut effects) {
             match effect {
@@ -171,21 +148,14 @@ async fn merge(
                     expected,
                     entries,
                 } => {
-                    let rows = entries
-                        .iter()
-                        .map(|entry| hub::rows::encode(entry))
-                        .collect();
-                    keep(
-                        store,
-                        Append {
-                            room: room.clone(),
-                            epoch,
-                            id,
-                            expected,
-                            rows,
-                        },
-                    )
-                    .await?;
+                    let append = Append {
+                        room: room.clone(),
+                        epoch: core.epoch(),
+                        id,
+                        expected,
+                        rows: entries.iter().map(|it| hub::rows::encode(it)).collect(),
+                    };
+                    keep(store, append).await?;
                     let outcome = Outcome::Kept;
                     core.handle(Input::Appended { id, outcome }, now, &mut effects);
                 }
@@ -193,26 +163,47 @@ async fn merge(
                     event: Event::Kept { version, .. },
                     ..
                 } => {
-                    let what = if version > before {
-                        "merged"
-                    } else {
-                        "nothing new"
-                    };
+                    let is_new = version > before;
+                    let what = if is_new { "merged" } else { "nothing new" };
                     let line = format!("{what}: room {room} is at version {version}");
                     return writeln!(std::io::stdout(), "{line}").context("print");
                 }
                 Effect::Tell {
                     event: Event::Refused { refusal, .. },
                     ..
-                } => {
-                    anyhow::bail!("merge the state: {refusal}");
-                }
+                } => anyhow::bail!("merge the state: {refusal}"),
                 Effect::Abandon { .. } => anyhow::bail!("merge the state: it is not valid"),
                 _ => {}
             }
         }
     }
     anyhow::bail!("merge the state: the room did not answer")
+}
+
+fn submit(core: &mut Room, state: Vec<u8>, now: Now) -> Vec<Effect> {
+    let session = SessionId(1);
+    let grant = Grant {
+        identity: Arc::new(operator()),
+        access: Access::Admin,
+        expires_at: None,
+    };
+    let attach = Input::Attach {
+        session,
+        grant,
+        client: "import".into(),
+        listen: Listen::Answers,
+    };
+    let submit = Input::Submit {
+        session,
+        ticket: Ticket(1),
+        occasion: Occasion::Edit,
+        update: state.into(),
+    };
+    let mut effects = Vec::new();
+    core.handle(attach, now, &mut effects);
+    core.handle(submit, now, &mut effects);
+    core.settle(now, &mut effects);
+    effects
 }
 
 async fn keep(store: &Arc<dyn Store>, append: Append) -> anyhow::Result<()> {

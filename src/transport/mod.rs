@@ -4,6 +4,7 @@ mod caller;
 mod http;
 pub mod listener;
 mod ops;
+mod outgoing;
 mod problem;
 mod socket;
 mod speech;

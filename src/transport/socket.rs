@@ -4,21 +4,20 @@
 //! Frames that many share are written as they are, several with one vectored write. While a peer
 //! does not take what it was sent, nothing more is read from it.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, Sleep};
 
+use super::outgoing::Outgoing;
 use super::speech;
 use crate::hub::{Attachment, Gathered, Hub, attachment::Gone};
-use crate::ids::{Millis, UnixMillis};
-use crate::limits::Limits;
+use crate::ids::{Millis, Now, UnixMillis};
 use crate::room::{End, Event};
 use crate::wire::websocket::{self, Decoder, Message, Opcode};
 use crate::wire::{Code, Request, close_code, yjs};
@@ -33,9 +32,6 @@ const UNTAKEN_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes read at a time; a connection that says nothing has no buffer at all.
 const READ_BYTES: usize = 16 * 1024;
 
-/// Frames in one vectored write.
-const WRITE_SLICES: usize = 64;
-
 /// After our close frame, a peer has so long to say its own.
 const GOODBYE_MS: u64 = 2_000;
 
@@ -46,29 +42,31 @@ pub struct Socket<S> {
     attachment: Attachment,
     decoder: Decoder,
     incoming: BytesMut,
-    outgoing: VecDeque<Bytes>,
-    outgoing_bytes: usize,
+    outgoing: Outgoing,
     /// Diffs that were asked for and have not come: nothing more is read until they do.
     awaited_diffs: usize,
     /// The peer fell out of the ring at this state vector.
     behind: Option<Bytes>,
     expires_at: Option<UnixMillis>,
+    /// As of the last step.
+    now: Now,
     heard_at: Millis,
     told_at: Millis,
     /// When the peer last took something, while something waits for it.
     taken_at: Millis,
-    pinged: bool,
+    is_pinged: bool,
+    /// Rings no later than something is due.
+    alarm: Pin<Box<Sleep>>,
 }
 
 enum Step {
-    Read(io::Result<usize>),
-    Wrote(io::Result<usize>),
+    Read(usize),
+    Wrote,
     Woken,
-    Late,
-    Draining,
+    Rung,
 }
 
-/// Why the loop ends.
+/// Why the pump stops.
 enum Stop {
     /// The peer said goodbye.
     Goodbye,
@@ -84,6 +82,12 @@ impl From<Gone> for Stop {
     }
 }
 
+impl From<io::Error> for Stop {
+    fn from(_: io::Error) -> Self {
+        Self::Lost
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// A socket whose handshake is done. `early` is what the peer sent along with it.
     pub fn new(
@@ -93,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         expires_at: Option<UnixMillis>,
         early: BytesMut,
     ) -> Self {
-        let now = hub.now().mono;
+        let now = hub.now();
         let decoder = Decoder::new(hub.limits().frame_bytes_max);
         Self {
             io,
@@ -101,64 +105,57 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             attachment,
             decoder,
             incoming: early,
-            outgoing: VecDeque::new(),
-            outgoing_bytes: 0,
+            outgoing: Outgoing::default(),
             awaited_diffs: 0,
             behind: None,
             expires_at,
-            heard_at: now,
-            told_at: now,
-            taken_at: now,
-            pinged: false,
+            now,
+            heard_at: now.mono,
+            told_at: now.mono,
+            taken_at: now.mono,
+            is_pinged: false,
+            alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
         }
     }
 
-    /// Moves bytes until the peer leaves, breaks the protocol, or the room or the process ends.
-    /// Returns the close code, if we closed.
-    pub async fn run(mut self, draining: CancellationToken) -> Option<u16> {
-        match self.pump(&draining).await {
+    /// Moves bytes until the peer leaves, breaks the protocol, or the room ends the session, as it
+    /// does when the process drains. Returns the close code, if we closed.
+    pub async fn run(mut self) -> Option<u16> {
+        let stop = match self.pump().await {
+            Ok(never) => match never {},
+            Err(stop) => stop,
+        };
+        match stop {
             Stop::Goodbye => {
                 self.attachment.say_goodbye();
-                self.push(websocket::control(Opcode::Close, &[]).into());
+                self.push(websocket::control(Opcode::Close, &[]));
                 self.farewell().await;
                 None
             }
             Stop::Lost => None,
             Stop::End(end) => {
                 let code = close_code(&end);
-                self.push(websocket::close(code, &reason(&end, &self.hub)).into());
+                self.push(websocket::close(code, &reason(&end, &self.hub)));
                 self.farewell().await;
                 Some(code)
             }
         }
     }
 
-    async fn pump(&mut self, draining: &CancellationToken) -> Stop {
-        let mut is_draining = false;
+    async fn pump(&mut self) -> Result<std::convert::Infallible, Stop> {
         loop {
-            if let Err(stop) = self.requests().await {
-                return stop;
-            }
-            if let Err(stop) = self.refill().await {
-                return stop;
-            }
-            let due = match self.due() {
-                Ok(due) => due,
-                Err(end) => return Stop::End(end),
-            };
-            match self.step(due, draining, is_draining).await {
-                Step::Read(Ok(0)) | Step::Read(Err(_)) | Step::Wrote(Err(_)) => return Stop::Lost,
-                Step::Read(Ok(_)) => {
-                    self.heard_at = self.hub.now().mono;
-                    self.pinged = false;
+            self.now = self.hub.now();
+            self.requests().await?;
+            self.refill().await?;
+            self.wind().map_err(Stop::End)?;
+            match self.step().await? {
+                Step::Read(0) => return Err(Stop::Lost),
+                Step::Read(_) => {
+                    self.heard_at = self.now.mono;
+                    self.is_pinged = false;
                 }
-                Step::Wrote(Ok(0)) => return Stop::Lost,
-                Step::Wrote(Ok(count)) => self.took(count),
-                Step::Woken => {}
-                // The room ends the session once all it holds is durable; until then acks still go
-                // out.
-                Step::Draining => is_draining = true,
-                Step::Late => self.chime(),
+                Step::Wrote => self.taken_at = self.now.mono,
+                Step::Woken | Step::Rung => {}
             }
         }
     }
@@ -179,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 }
                 Message::Text(_) => return Err(Stop::End(End::Malformed("text message"))),
                 Message::Ping(payload) => {
-                    self.push(websocket::control(Opcode::Pong, &payload).into());
+                    self.push(websocket::control(Opcode::Pong, &payload));
                 }
                 Message::Pong => {}
                 Message::Close(_) => return Err(Stop::Goodbye),
@@ -200,25 +197,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     fn may_take(&self) -> bool {
-        self.awaited_diffs == 0 && self.outgoing_bytes < UNTAKEN_BYTES_MAX
+        self.awaited_diffs == 0 && self.outgoing.bytes() < UNTAKEN_BYTES_MAX
     }
 
     /// Makes ready what the peer is to be told next, as far as it takes it.
     async fn refill(&mut self) -> Result<(), Stop> {
-        while self.outgoing_bytes < READY_BYTES {
+        while self.outgoing.bytes() < READY_BYTES {
             let Some(event) = self.attachment.next_event() else {
                 break;
             };
             self.tell(event)?;
         }
-        if self.outgoing_bytes < READY_BYTES && self.behind.is_none() {
-            let before = self.outgoing.len();
-            let gathered = self.attachment.gather(READY_BYTES, &mut self.outgoing);
-            let added = self.outgoing.range(before..);
-            let bytes: usize = added.map(Bytes::len).sum();
-            if bytes > 0 {
-                self.note_told(bytes);
-            }
+        if self.outgoing.bytes() < READY_BYTES && self.behind.is_none() {
+            let gather = |frames: &mut _| self.attachment.gather(READY_BYTES, frames);
+            let (gathered, bytes) = self.outgoing.fill(gather);
+            self.note_told(bytes);
             if let Gathered::Behind(state_vector) = gathered {
                 self.behind = Some(state_vector);
             }
@@ -238,127 +231,94 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             self.awaited_diffs = self.awaited_diffs.saturating_sub(1);
             self.attachment.jump(*as_of);
         }
-        let before = self.outgoing.len();
-        speech::say(event, &mut self.outgoing).map_err(Stop::End)?;
-        let bytes = self.outgoing.range(before..).map(Bytes::len).sum();
+        let (said, bytes) = self.outgoing.fill(|frames| speech::say(event, frames));
         self.note_told(bytes);
-        Ok(())
+        said.map_err(Stop::End)
     }
 
-    fn push(&mut self, frame: Bytes) {
+    fn push(&mut self, frame: Vec<u8>) {
         let bytes = frame.len();
-        self.outgoing.push_back(frame);
+        self.outgoing.push(frame.into());
         self.note_queued(bytes);
     }
 
     fn note_told(&mut self, bytes: usize) {
-        self.told_at = self.hub.now().mono;
-        self.note_queued(bytes);
+        if bytes > 0 {
+            self.told_at = self.now.mono;
+            self.note_queued(bytes);
+        }
     }
 
     fn note_queued(&mut self, bytes: usize) {
-        if self.outgoing_bytes == 0 {
-            self.taken_at = self.hub.now().mono;
-        }
-        self.outgoing_bytes += bytes;
-    }
-
-    fn took(&mut self, count: usize) {
-        self.taken_at = self.hub.now().mono;
-        self.outgoing_bytes -= count;
-        let mut rest = count;
-        while rest > 0 {
-            let Some(first) = self.outgoing.front_mut() else {
-                break;
-            };
-            let step = rest.min(first.len());
-            first.advance(step);
-            rest -= step;
-            if first.is_empty() {
-                self.outgoing.pop_front();
-            }
+        if self.outgoing.bytes() == bytes {
+            self.taken_at = self.now.mono;
         }
     }
 
-    /// How long nothing needs to happen by itself; or the end, if it should have happened by now.
-    fn due(&self) -> Result<Duration, End> {
-        let limits: &Limits = self.hub.limits();
-        let now = self.hub.now();
-        let mut due = self.told_at.plus(limits.heartbeat_ms);
-        let silent_until = self.heard_at.plus(limits.idle_ms_max);
-        if silent_until <= now.mono {
+    /// Says what is due by itself, and sets the alarm for what will be next; or says that the end
+    /// is due.
+    fn wind(&mut self) -> Result<(), End> {
+        let limits = self.hub.limits().clone();
+        let now = self.now.mono;
+        let lost_at = self.heard_at.plus(limits.idle_ms_max);
+        let stalled_at = self.taken_at.plus(limits.write_stall_ms_max);
+        if lost_at <= now || (!self.outgoing.is_empty() && stalled_at <= now) {
             return Err(End::Idle);
         }
+        let expires_ms = match self.expires_at {
+            Some(at) if at <= self.now.wall => return Err(End::Expired),
+            Some(at) => at.0.abs_diff(self.now.wall.0),
+            None => u64::MAX,
+        };
         let ask_at = self.heard_at.plus(limits.idle_ms_max / 2);
-        due = due.min(if self.pinged { silent_until } else { ask_at });
-        if self.outgoing_bytes > 0 {
-            let stalled_at = self.taken_at.plus(limits.write_stall_ms_max);
-            if stalled_at <= now.mono {
-                return Err(End::Idle);
-            }
-            due = due.min(stalled_at);
-        }
-        let mut wait = due.0.saturating_sub(now.mono.0);
-        if let Some(expires_at) = self.expires_at {
-            if expires_at <= now.wall {
-                return Err(End::Expired);
-            }
-            wait = wait.min((expires_at.0 - now.wall.0).unsigned_abs());
-        }
-        Ok(Duration::from_millis(wait))
-    }
-
-    /// Says something, or asks whether anybody is there.
-    fn chime(&mut self) {
-        let now = self.hub.now().mono;
-        let limits = self.hub.limits().clone();
-        if self.heard_at.plus(limits.idle_ms_max / 2) <= now && !self.pinged {
-            self.pinged = true;
-            self.push(websocket::control(Opcode::Ping, &[]).into());
+        if ask_at <= now && !self.is_pinged {
+            self.is_pinged = true;
+            self.push(websocket::control(Opcode::Ping, &[]));
         }
         if self.told_at.plus(limits.heartbeat_ms) <= now {
             self.told_at = now;
             if self.outgoing.is_empty() {
                 let mut frame = Vec::new();
                 yjs::write_presence(&mut frame, &[]);
-                self.push(frame.into());
+                self.push(frame);
             }
+        }
+        let mut due = self.told_at.plus(limits.heartbeat_ms);
+        due = due.min(if self.is_pinged { lost_at } else { ask_at });
+        if !self.outgoing.is_empty() {
+            due = due.min(stalled_at.max(now.plus(1)));
+        }
+        let wait_ms = (due.0 - now.0).min(expires_ms);
+        self.set_alarm(Duration::from_millis(wait_ms));
+        Ok(())
+    }
+
+    /// An alarm that rings too early costs one look; setting it costs more, so it is only moved
+    /// forward.
+    fn set_alarm(&mut self, wait: Duration) {
+        let at = Instant::now() + wait;
+        if self.alarm.is_elapsed() || at < self.alarm.deadline() {
+            self.alarm.as_mut().reset(at);
         }
     }
 
-    async fn step(&mut self, due: Duration, drain: &CancellationToken, is_draining: bool) -> Step {
+    async fn step(&mut self) -> Result<Step, Stop> {
         let may_read = self.may_take();
-        let sleep = tokio::time::sleep(due);
-        let drained = drain.cancelled();
-        tokio::pin!(sleep, drained);
-        poll_fn(|cx| {
+        let step = poll_fn(|cx| {
             if !self.outgoing.is_empty()
-                && let Poll::Ready(wrote) = self.poll_write(cx)
+                && let Poll::Ready(wrote) = self.outgoing.poll_write(&mut self.io, cx)
             {
-                return Poll::Ready(Step::Wrote(wrote));
+                return Poll::Ready(wrote.map(|()| Step::Wrote));
             }
             if may_read && let Poll::Ready(read) = self.poll_read(cx) {
-                return Poll::Ready(Step::Read(read));
+                return Poll::Ready(read.map(Step::Read));
             }
             if self.attachment.poll_woken(cx).is_ready() {
-                return Poll::Ready(Step::Woken);
+                return Poll::Ready(Ok(Step::Woken));
             }
-            if !is_draining && drained.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Step::Draining);
-            }
-            sleep.as_mut().poll(cx).map(|()| Step::Late)
-        })
-        .await
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
-        let mut count = 0;
-        for (slice, frame) in slices.iter_mut().zip(&self.outgoing) {
-            *slice = IoSlice::new(frame);
-            count += 1;
-        }
-        Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..count])
+            self.alarm.as_mut().poll(cx).map(|()| Ok(Step::Rung))
+        });
+        Ok(step.await?)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -374,25 +334,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     async fn farewell(mut self) {
         let goodbye = async {
             while !self.outgoing.is_empty() {
-                match poll_fn(|cx| self.poll_write(cx)).await {
-                    Ok(0) | Err(_) => return,
-                    Ok(count) => self.took(count),
-                }
+                poll_fn(|cx| self.outgoing.poll_write(&mut self.io, cx)).await?;
             }
-            if poll_fn(|cx| Pin::new(&mut self.io).poll_flush(cx))
-                .await
-                .is_err()
-            {
-                return;
-            }
+            poll_fn(|cx| Pin::new(&mut self.io).poll_flush(cx)).await?;
             loop {
                 self.incoming.clear();
-                match poll_fn(|cx| self.poll_read(cx)).await {
-                    Ok(0) | Err(_) => return,
-                    Ok(_) => {}
+                if poll_fn(|cx| self.poll_read(cx)).await? == 0 {
+                    return Ok::<(), io::Error>(());
                 }
             }
         };
+        // Whether the peer waits for it is its own affair.
         let _ = tokio::time::timeout(Duration::from_millis(GOODBYE_MS), goodbye).await;
     }
 }

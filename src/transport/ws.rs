@@ -79,9 +79,8 @@ async fn serve(
     };
     let gauge = metrics::gauge!(metric::SESSIONS);
     gauge.increment(1);
-    let draining = app.hub.draining().clone();
     let socket = Socket::new(stream, app.hub.clone(), attachment, expires_at, early);
-    if let Some(code) = socket.run(draining).await {
+    if let Some(code) = socket.run().await {
         metrics::counter!(metric::CLOSES, metric::LABEL_CODE => code.to_string()).increment(1);
     }
     gauge.decrement(1);
