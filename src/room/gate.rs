@@ -123,15 +123,16 @@ impl Gate {
     }
 
     /// Lets a session wait for all that is behind the gate; `false` when nothing is.
-    pub fn attend(&mut self, session: SessionId, ticket: Ticket) -> bool {
+    pub fn attend(&mut self, session: SessionId, ticket: Ticket, update: &Bytes) -> bool {
+        let update = update.clone();
         if let Some(last) = self.open.back_mut() {
-            last.waiting.push((session, ticket, Bytes::new()));
+            last.waiting.push((session, ticket, update));
         } else if let Some(flight) = &mut self.flight {
             let version = Version(flight.expected.0 + flight.entries.len() as u64);
             flight.answers.push(Answer {
                 session,
                 ticket,
-                update: Bytes::new(),
+                update,
                 version,
             });
         } else {

@@ -204,7 +204,10 @@ impl Room {
             // A reader answers the greeting, too: what is known already changes nothing and is no
             // offence.
             return match self.document.knows(&update) {
-                Ok(true) => self.known(session, ticket, effects),
+                Ok(true) => {
+                    self.known(session, ticket, occasion, &update, effects);
+                    Ok(())
+                }
                 Ok(false) | Err(Rejected::Gap) => Err(refusal),
                 Err(rejected) => Err(self.refuse(rejected)),
             };
@@ -220,7 +223,10 @@ impl Room {
             return Err(Refusal::Unavailable);
         }
         match self.document.apply(&update) {
-            Ok(Applied::Nothing) => self.known(session, ticket, effects),
+            Ok(Applied::Nothing) => {
+                self.known(session, ticket, occasion, &update, effects);
+                Ok(())
+            }
             Ok(Applied::Changed(changes)) => {
                 if let Some(found) = self.sessions.find(session) {
                     found.strikes = 0;
@@ -253,21 +259,28 @@ impl Room {
         }
     }
 
-    /// The update holds nothing new: its sender hears so once what is known is durable.
+    /// The update holds nothing new: its sender hears so once what is known is durable. An edit is given back as any
+    /// other; an answer to a greeting is not worth it.
     fn known(
         &mut self,
         session: SessionId,
         ticket: Ticket,
+        occasion: Occasion,
+        update: &Bytes,
         effects: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
-        if !self.gate.attend(session, ticket) {
-            let version = self.timeline.head();
-            effects.push(Effect::Tell {
-                session,
-                event: Event::Known { ticket, version },
-            });
+    ) {
+        let update = match occasion {
+            Occasion::Edit => update.clone(),
+            Occasion::Answer => Bytes::new(),
+        };
+        if !self.gate.attend(session, ticket, &update) {
+            let event = Event::Kept {
+                tickets: vec![ticket],
+                updates: (!update.is_empty()).then_some(update).into_iter().collect(),
+                version: self.timeline.head(),
+            };
+            effects.push(Effect::Tell { session, event });
         }
-        Ok(())
     }
 
     fn refuse(&self, rejected: Rejected) -> Refusal {

@@ -335,20 +335,13 @@ pub enum Event {
         /// The room's state vector.
         state_vector: Bytes,
     },
-    /// Its submissions are durable.
+    /// What its submissions hold is durable, whether it was new or known before.
     Kept {
         /// Which, in order.
         tickets: Vec<Ticket>,
-        /// Their updates, in the same order.
+        /// The edits among them, in the same order.
         updates: Vec<Bytes>,
         /// The version that includes the last of them.
-        version: Version,
-    },
-    /// Its submission had nothing new: what it holds is durable at this version.
-    Known {
-        /// Which.
-        ticket: Ticket,
-        /// The head.
         version: Version,
     },
     /// Its submission changed nothing.

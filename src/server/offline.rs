@@ -139,6 +139,7 @@ async fn merge(
     now: Now,
 ) -> anyhow::Result<()> {
     let session = SessionId(1);
+    let before = core.position().version;
     let grant = Grant {
         identity: Arc::new(operator()),
         access: Access::Admin,
@@ -192,14 +193,12 @@ async fn merge(
                     event: Event::Kept { version, .. },
                     ..
                 } => {
-                    let line = format!("merged: room {room} is at version {version}");
-                    return writeln!(std::io::stdout(), "{line}").context("print");
-                }
-                Effect::Tell {
-                    event: Event::Known { version, .. },
-                    ..
-                } => {
-                    let line = format!("nothing new: room {room} stays at version {version}");
+                    let what = if version > before {
+                        "merged"
+                    } else {
+                        "nothing new"
+                    };
+                    let line = format!("{what}: room {room} is at version {version}");
                     return writeln!(std::io::stdout(), "{line}").context("print");
                 }
                 Effect::Tell {

@@ -28,7 +28,6 @@ pub fn say(event: Event, out: &mut VecDeque<Bytes>) -> Result<(), End> {
                 yjs::write_update(frame, update);
             }
         }),
-        Event::Known { .. } => {}
         Event::Refused { refusal, .. } => return refuse(&refusal, out),
         Event::Ended(end) => return Err(end),
     }

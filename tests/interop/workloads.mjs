@@ -13,7 +13,7 @@ import { dataFolder, recorded } from './lib/vectors.mjs'
 import { poll } from './lib/wait.mjs'
 
 /** A server that snapshots often and keeps no log that a snapshot covers. */
-const COMPACTING = (process.env.ROUNDTABLE_TEST_COMPACTING ?? '--snapshot-every 50 --log-retention 0s').split(' ')
+const COMPACTING = (process.env.ROUNDTABLE_TEST_COMPACTING ?? '--snapshot-every 10 --log-retention 0s').split(' ')
 
 const NAMES = ['automerge-paper', 'json-crdt-patch', 'friendsforever', 'table-small', 'table-large']
 const MADE = [

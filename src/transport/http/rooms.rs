@@ -115,8 +115,7 @@ pub async fn delete(State(app): State<App>, caller: InRoom) -> Result<StatusCode
             Event::Diff { .. }
             | Event::Presence(_)
             | Event::Missing { .. }
-            | Event::Kept { .. }
-            | Event::Known { .. } => {}
+            | Event::Kept { .. } => {}
         }
     }
 }

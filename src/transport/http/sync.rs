@@ -40,7 +40,7 @@ pub async fn exchange(
             .map_err(|_| Problem::internal())?;
         loop {
             match attachment.event().await {
-                Event::Kept { .. } | Event::Known { .. } => break,
+                Event::Kept { .. } => break,
                 Event::Refused {
                     refusal: incomplete @ Refusal::Incomplete { .. },
                     ..

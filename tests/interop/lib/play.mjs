@@ -9,8 +9,11 @@ import { breathe, until, within } from './wait.mjs'
 /** How much may wait in a socket before its agent waits too. */
 const BUFFERED_BYTES_MAX = 2 << 20
 
-/** Without anything to send for so long, the sockets ask the server whether it has everything that was sent. */
-const STALLED_MS = 5_000
+/**
+ * Without anything to send for so long, the sockets ask the server whether it has everything that was sent: an update
+ * that changes nothing, as when two agents delete the same, is told to nobody.
+ */
+const STALLED_MS = 200
 
 /** Sends a whole workload. Resolves when the server has handled every update: `{ updates, ms, resyncs }`. */
 export async function play (workload, { base, room, token, seed }) {

@@ -151,7 +151,9 @@ export class Server extends EventEmitter {
   /** One HTTP request; the body is read as JSON, or as bytes. */
   async request (method, path, { token, headers = {}, body } = {}) {
     const auth = token ? { authorization: `Bearer ${token}` } : {}
-    const reply = await fetch(`${this.http}${path}`, { method, headers: { ...auth, ...headers }, body })
+    const reply = await fetch(`${this.http}${path}`, { method, headers: { ...auth, ...headers }, body }).catch((error) => {
+      throw new Error(`${method} ${path} was not answered: ${error.cause ?? error}`)
+    })
     const bytes = new Uint8Array(await reply.arrayBuffer())
     const type = reply.headers.get('content-type') ?? ''
     const json = /json/.test(type) ? JSON.parse(Buffer.from(bytes).toString('utf8') || 'null') : undefined
