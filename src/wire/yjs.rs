@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn yw1_messages_are_those_of_y_protocols_byte_by_byte() {
+    fn wy1_messages_are_those_of_y_protocols_byte_by_byte() {
         assert_eq!(unframed(|out| write_step_1(out, &[0])), [0, 0, 1, 0]);
         let step_2 = |out: &mut Vec<u8>| out.extend([step_2_header(2), vec![0, 0]].concat());
         assert_eq!(unframed(step_2), [0, 1, 2, 0, 0]);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn yw2_messages_of_clients_are_read() {
+    fn wy2_messages_of_clients_are_read() {
         let read = |bytes: &[u8]| receive(bytes, 100);
         assert_eq!(
             read(&[0, 0, 1, 0]),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn yw3_what_no_client_sends_is_a_violation() {
+    fn wy3_what_no_client_sends_is_a_violation() {
         let is_malformed =
             |bytes: &[u8]| matches!(receive(bytes, 100), Err(Violation::Malformed(_)));
         for bytes in [
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn yw1_lengths_are_announced_exactly() {
+    fn wy1_lengths_are_announced_exactly() {
         for length in [0, 1, 127, 128, 16_383, 16_384, 2_097_152] {
             let mut varint = Vec::new();
             write_var_uint(&mut varint, length as u64);

@@ -1,6 +1,6 @@
 //! Owns the contract of stores: every promise of `roundtable::store`, held against every store.
 //!
-//! The rules are numbered in `docs/spec/store.md`.
+//! The rules are numbered in `docs/SPEC.md`.
 
 mod group;
 mod keep;

@@ -1,4 +1,4 @@
-//! Presence by its rules, PR1 to PR8.
+//! Presence by its rules: PR, and LI11.
 
 use super::*;
 
@@ -68,7 +68,7 @@ fn stamped(user: &str, rest: &str) -> Option<String> {
 }
 
 #[test]
-fn pr1_identity_is_stamped_from_the_token() {
+fn pr2_identity_is_stamped_from_the_token() {
     let mut world = World::new();
     world.first(
         1,
@@ -83,7 +83,7 @@ fn pr1_identity_is_stamped_from_the_token() {
 }
 
 #[test]
-fn pr2_a_first_word_gets_a_new_clock_and_its_owner_is_told() {
+fn pr12_a_first_word_gets_a_new_clock_and_its_owner_is_told() {
     let mut world = World::new();
     let told = world.first(1, "ada", says(ADA, 0, "{}"));
     assert_eq!(
@@ -97,7 +97,7 @@ fn pr2_a_first_word_gets_a_new_clock_and_its_owner_is_told() {
 }
 
 #[test]
-fn pr3_a_repetition_is_dropped_and_a_change_under_a_known_clock_is_not() {
+fn pr9_a_repetition_is_dropped_and_a_change_under_a_known_clock_is_not() {
     let mut world = World::new();
     world.first(1, "ada", says(ADA, 4, r#"{"a":1}"#));
     world.changes();
@@ -112,7 +112,7 @@ fn pr3_a_repetition_is_dropped_and_a_change_under_a_known_clock_is_not() {
 }
 
 #[test]
-fn pr3_the_echo_of_our_own_word_is_not_a_change() {
+fn pr9_the_echo_of_our_own_word_is_not_a_change() {
     let mut world = World::new();
     let told = world.first(1, "ada", says(ADA, 4, r#"{"a":1}"#));
     world.changes();
@@ -122,7 +122,7 @@ fn pr3_the_echo_of_our_own_word_is_not_a_change() {
 }
 
 #[test]
-fn pr4_nobody_speaks_for_another() {
+fn pr3_nobody_speaks_for_another() {
     let mut world = World::new();
     world.first(1, "ada", says(ADA, 1, "{}"));
     world.changes();
@@ -133,7 +133,7 @@ fn pr4_nobody_speaks_for_another() {
 }
 
 #[test]
-fn pr5_a_clean_leave_is_told_at_once_and_a_lost_connection_after_its_grace() {
+fn pr4_a_clean_leave_is_told_at_once_and_a_lost_connection_after_its_grace() {
     let mut world = World::new();
     world.first(1, "ada", says(ADA, 1, "{}"));
     world.first(2, "bob", says(22, 1, "{}"));
@@ -151,7 +151,7 @@ fn pr5_a_clean_leave_is_told_at_once_and_a_lost_connection_after_its_grace() {
 }
 
 #[test]
-fn pr6_a_return_within_the_grace_never_left_and_has_a_new_clock() {
+fn pr5_a_return_within_the_grace_never_left_and_has_a_new_clock() {
     let mut world = World::new();
     world.first(1, "ada", says(ADA, 7, "{}"));
     world.changes();
@@ -163,7 +163,7 @@ fn pr6_a_return_within_the_grace_never_left_and_has_a_new_clock() {
 }
 
 #[test]
-fn pr6_a_return_takes_over_from_a_connection_that_only_looks_alive() {
+fn pr8_a_return_takes_over_from_a_connection_that_only_looks_alive() {
     let mut world = World::new();
     world.first(1, "ada", says(ADA, 7, "{}"));
     world.first(2, "ada", says(ADA, 7, "{}"));
@@ -176,7 +176,7 @@ fn pr6_a_return_takes_over_from_a_connection_that_only_looks_alive() {
 }
 
 #[test]
-fn pr6_a_return_after_the_grace_has_a_clock_that_beats_the_goodbye() {
+fn pr5_a_return_after_the_grace_has_a_clock_that_beats_the_goodbye() {
     let mut world = World::new();
     world.first(1, "ada", says(ADA, 7, "{}"));
     world.presence.leave(session(1));
@@ -207,7 +207,7 @@ fn pr7_who_returns_is_told_of_everyone_under_clocks_it_does_not_know() {
 }
 
 #[test]
-fn pr8_states_are_bounded_in_size_and_number_and_must_be_objects() {
+fn li11_states_are_bounded_in_size_and_number_and_must_be_objects() {
     let mut world = World::new();
     let mut take = |states| {
         world
