@@ -214,7 +214,11 @@ impl Room {
         let backlog = self.gate.backlog_bytes();
         // One update always fits, however large it may be.
         if backlog > 0 && backlog + update.len() > self.limits.backlog_bytes_max {
-            return Err(Refusal::Unavailable);
+            // Nor is what everyone says who comes to read a write.
+            return match self.document.knows(&update) {
+                Ok(true) => self.known(session, ticket, effects),
+                Ok(false) | Err(_) => Err(Refusal::Unavailable),
+            };
         }
         match self.document.apply(&update) {
             Ok(Applied::Nothing) => self.known(session, ticket, effects),
@@ -257,13 +261,18 @@ impl Room {
         ticket: Ticket,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        if !self.gate.attend(session, ticket) {
+        if self.gate.is_empty() {
             let version = self.timeline.head();
             effects.push(Effect::Tell {
                 session,
                 event: Event::Known { ticket, version },
             });
+            return Ok(());
         }
+        if self.gate.attending() >= self.limits.answers_waiting_max {
+            return Err(Refusal::Unavailable);
+        }
+        self.gate.attend(session, ticket);
         Ok(())
     }
 
@@ -319,11 +328,17 @@ impl Room {
         &mut self,
         session: SessionId,
         states: Vec<Presented>,
+        now: Now,
         effects: &mut Vec<Effect>,
     ) {
         let Some(found) = self.sessions.find(session) else {
             return;
         };
+        if found.require(Access::Read, now.wall).is_err() {
+            let event = Event::Ended(End::Expired);
+            effects.push(Effect::Tell { session, event });
+            return;
+        }
         let is_first = !found.is_present;
         found.is_present |= states.iter().any(|presented| presented.state.is_some());
         let identity = found.grant.identity.clone();
@@ -359,6 +374,22 @@ impl Room {
                 });
             }
         }
+    }
+
+    pub(super) fn tell_presence(
+        &mut self,
+        session: SessionId,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(found) = self.sessions.find(session) else {
+            return;
+        };
+        let event = match found.require(Access::Read, now.wall) {
+            Ok(()) => Event::Presence(self.presence.everyone()),
+            Err(_) => Event::Ended(End::Expired),
+        };
+        effects.push(Effect::Tell { session, event });
     }
 
     /// At most one message per tick tells all presence that changed.

@@ -21,7 +21,6 @@ const EPOCH: Epoch = Epoch(uuid::Uuid::from_u128(7));
 struct World {
     room: Room,
     now: Now,
-    limits: Arc<Limits>,
 }
 
 impl World {
@@ -41,14 +40,12 @@ impl World {
             oldest: Version(1),
             snapshot: Version::ZERO,
         };
-        let limits = Arc::new(limits);
         Self {
-            room: Room::open(&standing, document, 1, limits.clone()),
+            room: Room::open(&standing, document, 1, Arc::new(limits)),
             now: Now {
                 mono: Millis(1_000),
                 wall: UnixMillis(5_000),
             },
-            limits,
         }
     }
 

@@ -1,7 +1,7 @@
 //! AP: what an edit does to the document, and what is said of it.
 
 use yrs::{
-    Any, Array, ArrayPrelim, Map, MapPrelim, Text, TextPrelim, WriteTxn, XmlElementPrelim,
+    Any, Array, ArrayPrelim, Text, TextPrelim, XmlElementPrelim,
     XmlFragment,
 };
 

@@ -174,25 +174,33 @@ fn ke13_what_is_known_is_answered_when_it_is_durable() {
 }
 
 #[test]
-fn ke14_answers_that_wait_count_as_backlog_however_small_they_are() {
+fn ke14_a_full_backlog_refuses_nothing_that_is_known_but_so_many_answers_wait() {
     let mut world = World::with(Limits {
-        backlog_bytes_max: 20_000,
+        backlog_bytes_max: 1,
+        answers_waiting_max: 2,
         ..Limits::default()
     });
     world.attach(1);
-    let ada = Client::new(11);
-    let update = ada.set("t1", "name", "a");
+    world.attach_as(2, Access::Read, Listen::Live);
+    let update = Client::new(11).set("t1", "name", "a");
     let first = world.submit(1, &update);
-    let mut taken = 0;
-    let refusal = loop {
-        match told(&world.submit(1, &update), 1).pop() {
-            None => taken += 1,
-            Some(answer) => break answer,
-        }
-        assert!(taken < 1_000, "each of them takes memory");
+    let empty = Bytes::from_static(&[0, 0]);
+    assert_eq!(world.submit(1, &update), []);
+    assert_eq!(world.submit(2, &empty), []);
+    for n in [1, 2] {
+        assert_eq!(
+            told(&world.submit(n, &empty), n),
+            [refused(1, Refusal::Unavailable)]
+        );
+    }
+    let effects = world.keep(&first);
+    assert_eq!(told(&effects, 1), [kept(&[1, 1], &[&update], 1)]);
+    assert_eq!(told(&effects, 2), [kept(&[1], &[], 1)]);
+    let known = Event::Known {
+        ticket: Ticket(1),
+        version: Version(1),
     };
-    assert_eq!(refusal, refused(1, Refusal::Unavailable));
-    world.keep(&first);
+    assert_eq!(told(&world.submit(2, &empty), 2), [known]);
     assert_eq!(world.room.backlog_bytes(), 0);
 }
 

@@ -81,7 +81,7 @@ fn te8_who_joins_a_large_room_is_sent_a_state_made_before_and_the_updates_since(
     world.attach(1);
     let ada = Client::new(11);
     world.submit(1, &ada.set("t1", "note", &"x".repeat(600_000)));
-    let mut join = |world: &mut World| {
+    let join = |world: &mut World| {
         let mut events = told(&world.tell(sync(1, Bytes::from_static(&[0]))), 1);
         let Some(Event::Diff { chunks, since, .. }) = events.pop() else {
             panic!("a diff");
