@@ -42,7 +42,11 @@ struct Peer {
     sent: VecDeque<Input>,
     heard: VecDeque<Heard>,
     submitted: HashMap<Ticket, Bytes>,
+    sent_before: Vec<Bytes>,
     clock: u32,
+    /// How many diffs are on their way. What is live until then is in them: `yrs` as a client loses
+    /// count when it has to keep what it cannot place.
+    awaits: usize,
     /// Others, as `y-protocols` keeps them: clocks outlive states.
     others: BTreeMap<u64, (u32, Option<Arc<str>>)>,
 }
@@ -66,7 +70,6 @@ struct Simulation {
     others: Client,
     is_calm: bool,
     has_crashed: bool,
-    sent_before: Vec<Bytes>,
     acked: Vec<Bytes>,
 }
 
@@ -106,7 +109,9 @@ impl Simulation {
             sent: VecDeque::new(),
             heard: VecDeque::new(),
             submitted: HashMap::new(),
+            sent_before: Vec::new(),
             clock: 0,
+            awaits: 0,
             others: BTreeMap::new(),
         };
         Self {
@@ -121,7 +126,6 @@ impl Simulation {
             others: Client::new(999),
             is_calm: false,
             has_crashed: false,
-            sent_before: Vec::new(),
             acked: Vec::new(),
         }
     }
@@ -205,7 +209,7 @@ impl Simulation {
             self.tickets += 1;
             let ticket = Ticket(self.tickets);
             peer.submitted.insert(ticket, update.clone());
-            self.sent_before.push(update.clone());
+            peer.sent_before.push(update.clone());
             peer.sent.push_back(Input::Submit {
                 session: SessionId(session),
                 ticket,
@@ -216,8 +220,9 @@ impl Simulation {
     }
 
     fn repeat(&mut self, peer: usize) {
-        if !self.sent_before.is_empty() {
-            let update = self.sent_before[self.dice.below(self.sent_before.len())].clone();
+        let before = &self.peers[peer].sent_before;
+        if !before.is_empty() {
+            let update = before[self.dice.below(before.len())].clone();
             self.send(peer, Occasion::Edit, update);
         }
     }
@@ -237,7 +242,10 @@ impl Simulation {
             match self.peers[peer].heard.pop_front() {
                 None => break,
                 Some(Heard::Live(LiveEvent::Update(update))) => {
-                    self.peers[peer].client.take(&update);
+                    let peer = &mut self.peers[peer];
+                    if peer.awaits == 0 {
+                        peer.client.take(&update);
+                    }
                 }
                 Some(Heard::Live(LiveEvent::Presence(shown))) => self.peers[peer].see(&shown),
                 Some(Heard::Alone(event)) => self.hear_alone(peer, event),
@@ -249,6 +257,7 @@ impl Simulation {
         let peer = &mut self.peers[at];
         match event {
             Event::Diff { chunks, since, .. } => {
+                peer.awaits -= 1;
                 let chunks = chunks.iter().chain(&since);
                 chunks.for_each(|chunk| peer.client.take(chunk));
             }
@@ -302,6 +311,7 @@ impl Simulation {
         let session = SessionId(self.sessions);
         let peer = &mut self.peers[at];
         peer.session = Some(session.0);
+        peer.awaits = 1;
         peer.sent.push_back(Input::Sync {
             session,
             state_vector: peer.client.state_vector(),
@@ -336,6 +346,7 @@ impl Simulation {
         let peer = &mut self.peers[at];
         if let Some(session) = peer.session {
             let session = SessionId(session);
+            peer.awaits += 1;
             peer.heard.retain(|heard| matches!(heard, Heard::Alone(_)));
             let state_vector = peer.client.state_vector();
             peer.sent.push_back(Input::Sync {
