@@ -53,6 +53,9 @@ pub struct Limits {
     pub entry_bytes_max: usize,
     /// What may wait per room while the database is away; after it, writes are refused.
     pub backlog_bytes_max: usize,
+    /// Answers that wait for what is on its way already: asking costs a peer nothing, and each
+    /// takes some hundred bytes until the database is back.
+    pub answers_waiting_max: usize,
 
     // How many.
     /// Rooms in memory; each costs tens of kilobytes and a task.
@@ -125,6 +128,7 @@ impl Default for Limits {
             recent_entries_max: 4_096,
             entry_bytes_max: MIB,
             backlog_bytes_max: 8 * MIB,
+            answers_waiting_max: 20_000,
             rooms_max: 100_000,
             rooms_per_user_max: 1_000,
             connections_max: 100_000,

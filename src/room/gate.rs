@@ -7,10 +7,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::message::{Actor, Change, ChangeEvent, Entry, Ticket};
+use super::timeline;
 use crate::ids::{AppendId, SessionId, UnixMillis, Version};
 
 /// The most entries that one append carries, so that a long backlog is kept in steps.
 const APPEND_ENTRIES_MAX: usize = 64;
+
+/// What an edit takes in memory besides its bytes and what is said of it.
+const EDIT_BYTES: usize = 256;
 
 /// An edit that is merged into the document and not durable yet.
 #[derive(Debug)]
@@ -37,7 +41,8 @@ pub struct Flight {
     /// Numbered from `expected + 1`.
     pub entries: Arc<[Arc<Entry>]>,
     answers: Vec<Answer>,
-    bytes: usize,
+    cost: usize,
+    attending: usize,
 }
 
 /// Who waits for which version.
@@ -59,7 +64,12 @@ struct Draft {
     events: Vec<ChangeEvent>,
     actors: Vec<Actor>,
     waiting: Vec<(SessionId, Ticket, Bytes)>,
+    /// Of the updates.
     bytes: usize,
+    /// Of memory.
+    cost: usize,
+    /// How many wait without an update of their own.
+    attending: usize,
 }
 
 /// The open batch and the one in flight.
@@ -67,7 +77,8 @@ struct Draft {
 pub struct Gate {
     open: VecDeque<Draft>,
     flight: Option<Flight>,
-    bytes: usize,
+    cost: usize,
+    attending: usize,
     entry_bytes_max: usize,
 }
 
@@ -78,15 +89,22 @@ impl Gate {
         Self {
             open: VecDeque::new(),
             flight: None,
-            bytes: 0,
+            cost: 0,
+            attending: 0,
             entry_bytes_max,
         }
     }
 
-    /// Bytes of updates that are not durable yet.
+    /// About how many bytes of memory wait to become durable.
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
-        self.bytes
+        self.cost
+    }
+
+    /// How many answers wait for what others sent.
+    #[must_use]
+    pub fn attending(&self) -> usize {
+        self.attending
     }
 
     /// Whether everything is durable.
@@ -98,7 +116,9 @@ impl Gate {
     /// Takes an edit in. Edits that wait together become one entry, up to its size.
     pub fn push(&mut self, edit: Pending) {
         let size = edit.update.len();
-        self.bytes += size;
+        let events: usize = edit.changes.iter().map(timeline::weight_of).sum();
+        let cost = EDIT_BYTES + size + events;
+        self.cost += cost;
         let joins = self
             .open
             .back()
@@ -108,6 +128,7 @@ impl Gate {
         }
         let draft = self.open.back_mut().expect("a draft was just made");
         draft.bytes += size;
+        draft.cost += cost;
         if !draft.actors.contains(&edit.actor) {
             draft.actors.push(edit.actor.clone());
         }
@@ -122,12 +143,17 @@ impl Gate {
         draft.waiting.push((edit.session, edit.ticket, edit.update));
     }
 
-    /// Lets a session wait for all that is behind the gate; `false` when nothing is.
-    pub fn attend(&mut self, session: SessionId, ticket: Ticket, update: &Bytes) -> bool {
-        let update = update.clone();
+    /// Lets a session wait for all that is behind the gate, if anything is; `update` is given back
+    /// to it then.
+    pub fn attend(&mut self, session: SessionId, ticket: Ticket, update: Bytes) {
+        let cost = EDIT_BYTES + update.len();
         if let Some(last) = self.open.back_mut() {
+            last.cost += cost;
+            last.attending += 1;
             last.waiting.push((session, ticket, update));
         } else if let Some(flight) = &mut self.flight {
+            flight.cost += cost;
+            flight.attending += 1;
             let version = Version(flight.expected.0 + flight.entries.len() as u64);
             flight.answers.push(Answer {
                 session,
@@ -136,9 +162,10 @@ impl Gate {
                 version,
             });
         } else {
-            return false;
+            return;
         }
-        true
+        self.cost += cost;
+        self.attending += 1;
     }
 
     /// Sends the next batch on its way, if none is and there is one.
@@ -148,14 +175,15 @@ impl Gate {
         }
         let mut entries = Vec::new();
         let mut answers = Vec::new();
-        let mut bytes = 0;
+        let (mut cost, mut attending) = (0, 0);
         let mut version = head;
         while entries.len() < APPEND_ENTRIES_MAX {
             let Some(draft) = self.open.pop_front() else {
                 break;
             };
             version = version.next();
-            bytes += draft.bytes;
+            cost += draft.cost;
+            attending += draft.attending;
             answers.extend(
                 draft
                     .waiting
@@ -180,7 +208,8 @@ impl Gate {
             expected: head,
             entries: entries.into(),
             answers,
-            bytes,
+            cost,
+            attending,
         });
         self.flight.as_ref()
     }
@@ -194,7 +223,8 @@ impl Gate {
     /// The batch in flight has arrived: what may be said now.
     pub fn arrive(&mut self) -> Option<(Arc<[Arc<Entry>]>, Vec<Answer>)> {
         let flight = self.flight.take()?;
-        self.bytes -= flight.bytes;
+        self.cost -= flight.cost;
+        self.attending -= flight.attending;
         Some((flight.entries, flight.answers))
     }
 
@@ -269,11 +299,11 @@ mod tests {
         assert!(gate.depart(id(1), Version(0), UnixMillis(0)).is_some());
         gate.push(edit(2, 2, 4));
         assert!(gate.depart(id(2), Version(1), UnixMillis(0)).is_none());
-        assert_eq!(gate.backlog_bytes(), 8);
+        assert_eq!(gate.backlog_bytes(), 2 * (EDIT_BYTES + 4));
         let (entries, answers) = gate.arrive().expect("a batch was in flight");
         assert_eq!(entries.len(), 1);
         assert_eq!(answers.iter().map(|a| a.ticket.0).collect::<Vec<_>>(), [1]);
-        assert_eq!(gate.backlog_bytes(), 4);
+        assert_eq!(gate.backlog_bytes(), EDIT_BYTES + 4);
         assert!(!gate.is_empty());
     }
 

@@ -36,8 +36,10 @@ impl Retry {
 #[derive(Debug)]
 pub(super) struct Compaction {
     snapshot: Version,
+    /// Of entries after the snapshot, as far as they were seen.
     bytes: u64,
-    is_running: bool,
+    /// How many of them the one that is running takes in.
+    running: Option<u64>,
     /// A failed one is not tried again before this.
     due: Option<Millis>,
 }
@@ -47,13 +49,17 @@ impl Compaction {
         Self {
             snapshot,
             bytes: 0,
-            is_running: false,
+            running: None,
             due: None,
         }
     }
 
     pub(super) fn due(&self) -> Option<Millis> {
         self.due
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some()
     }
 }
 
@@ -78,7 +84,9 @@ impl Room {
             self.send_flight(effects);
         }
         let limits = &self.limits;
-        let entries = self.timeline.head().0 - self.compaction.snapshot.0;
+        // Another server's snapshot may be ahead of what this one knows.
+        let snapshot = self.compaction.snapshot.0;
+        let entries = self.timeline.head().0.saturating_sub(snapshot);
         let is_worth_it = entries >= limits.snapshot_every_entries
             || (entries > 0 && self.compaction.bytes >= limits.snapshot_every_bytes);
         if is_worth_it {
@@ -109,15 +117,18 @@ impl Room {
         }
         match outcome {
             Outcome::Kept => self.release(effects),
-            Outcome::Unclear if self.phase != Phase::Erasing => self.retry(Wanted::Append, now),
-            Outcome::Unclear => {}
-            Outcome::Moved(stands) => self.moved(stands, effects),
+            Outcome::Unclear if self.phase == Phase::Erasing => {}
+            Outcome::Unclear => self.retry(Wanted::Append, now),
+            Outcome::Moved(stands) => return self.moved(stands, effects),
         }
         if self.phase == Phase::Erasing {
-            effects.push(Effect::Erase {
-                former: self.document.epitaph(),
-            });
+            self.erase(effects);
         }
+    }
+
+    fn erase(&self, effects: &mut Vec<Effect>) {
+        let former = self.document.epitaph();
+        effects.push(Effect::Erase { former });
     }
 
     fn retry(&mut self, wants: Wanted, now: Now) {
@@ -189,6 +200,9 @@ impl Room {
         effects: &mut Vec<Effect>,
     ) {
         let Some(entries) = entries else {
+            if self.phase == Phase::Erasing {
+                return self.erased(false, effects);
+            }
             return self.retry(Wanted::Fetch, now);
         };
         if entries.is_empty() {
@@ -198,6 +212,9 @@ impl Room {
                 .is_some_and(|flight| flight.expected == self.timeline.head());
             if stands_where_it_stood {
                 return self.abandon(End::Internal, effects);
+            }
+            if self.phase == Phase::Erasing {
+                return self.erase(effects);
             }
             let id = self.append_ids.next();
             self.gate.renumber(id, self.timeline.head());
@@ -222,21 +239,21 @@ impl Room {
 
     fn compact(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let waits = self.compaction.due.is_some_and(|due| due > now.mono);
-        if self.compaction.is_running || waits {
+        if self.compaction.is_running() || waits {
             return;
         }
-        self.compaction.is_running = true;
+        self.compaction.running = Some(self.compaction.bytes);
         self.compaction.due = None;
-        self.compaction.bytes = 0;
         effects.push(Effect::Compact {
             through: self.timeline.head(),
         });
     }
 
     pub(super) fn compacted(&mut self, kept: Option<(Version, Version)>, now: Now) {
-        self.compaction.is_running = false;
+        let taken = self.compaction.running.take().unwrap_or_default();
         match kept {
             Some((snapshot, oldest)) => {
+                self.compaction.bytes -= taken;
                 self.compaction.snapshot = self.compaction.snapshot.max(snapshot);
                 self.timeline.prune(oldest);
             }
@@ -260,10 +277,17 @@ impl Room {
             return;
         }
         self.phase = Phase::Erasing;
-        if self.gate.flight().is_none() || self.retry.due.take().is_some() {
-            effects.push(Effect::Erase {
-                former: self.document.epitaph(),
-            });
+        let was_waiting = self.retry.due.take().is_some();
+        match self.retry.wants {
+            // What others wrote is to be buried, too.
+            Wanted::Fetch if was_waiting => effects.push(Effect::Fetch {
+                after: self.timeline.head(),
+            }),
+            Wanted::Append | Wanted::Fetch => {
+                if was_waiting || self.gate.flight().is_none() {
+                    self.erase(effects);
+                }
+            }
         }
     }
 
@@ -282,19 +306,19 @@ impl Room {
         if self.phase == Phase::Draining && self.gate.is_empty() {
             return self.abandon(End::Unavailable, effects);
         }
-        let is_idle = self.sessions.is_empty()
+        let is_idle = self.phase == Phase::Open
+            && self.sessions.is_empty()
             && self.gate.is_empty()
-            && self.presence.is_empty()
-            && !self.compaction.is_running;
+            && self.presence.is_empty();
         if !is_idle {
             self.idle_since = None;
             return;
         }
         let since = *self.idle_since.get_or_insert(now.mono);
-        if now.mono < since.plus(self.limits.room_idle_ms) {
+        if self.compaction.is_running() || now.mono < since.plus(self.limits.room_idle_ms) {
             return;
         }
-        let has_snapshot = self.compaction.snapshot == self.timeline.head();
+        let has_snapshot = self.compaction.snapshot >= self.timeline.head();
         if has_snapshot || self.compaction.due.is_some() {
             // The hub may refuse when somebody is at the door; then the room is asked again later.
             self.idle_since = Some(now.mono);

@@ -204,10 +204,7 @@ impl Room {
             // A reader answers the greeting, too: what is known already changes nothing and is no
             // offence.
             return match self.document.knows(&update) {
-                Ok(true) => {
-                    self.known(session, ticket, occasion, &update, effects);
-                    Ok(())
-                }
+                Ok(true) => self.known(session, ticket, occasion, &update, effects),
                 Ok(false) | Err(Rejected::Gap) => Err(refusal),
                 Err(rejected) => Err(self.refuse(rejected)),
             };
@@ -220,13 +217,14 @@ impl Room {
         let backlog = self.gate.backlog_bytes();
         // One update always fits, however large it may be.
         if backlog > 0 && backlog + update.len() > self.limits.backlog_bytes_max {
-            return Err(Refusal::Unavailable);
+            // Nor is what everyone says who comes to read a write.
+            return match self.document.knows(&update) {
+                Ok(true) => self.known(session, ticket, occasion, &update, effects),
+                Ok(false) | Err(_) => Err(Refusal::Unavailable),
+            };
         }
         match self.document.apply(&update) {
-            Ok(Applied::Nothing) => {
-                self.known(session, ticket, occasion, &update, effects);
-                Ok(())
-            }
+            Ok(Applied::Nothing) => self.known(session, ticket, occasion, &update, effects),
             Ok(Applied::Changed(changes)) => {
                 if let Some(found) = self.sessions.find(session) {
                     found.strikes = 0;
@@ -268,19 +266,28 @@ impl Room {
         occasion: Occasion,
         update: &Bytes,
         effects: &mut Vec<Effect>,
-    ) {
+    ) -> Result<(), Refusal> {
         let update = match occasion {
             Occasion::Edit => update.clone(),
             Occasion::Answer => Bytes::new(),
         };
-        if !self.gate.attend(session, ticket, &update) {
+        if self.gate.is_empty() {
             let event = Event::Kept {
                 tickets: vec![ticket],
                 updates: (!update.is_empty()).then_some(update).into_iter().collect(),
                 version: self.timeline.head(),
             };
             effects.push(Effect::Tell { session, event });
+            return Ok(());
         }
+        let backlog = self.gate.backlog_bytes() + update.len();
+        if self.gate.attending() >= self.limits.answers_waiting_max
+            || backlog > self.limits.backlog_bytes_max + self.limits.update_bytes_max
+        {
+            return Err(Refusal::Unavailable);
+        }
+        self.gate.attend(session, ticket, update);
+        Ok(())
     }
 
     fn refuse(&self, rejected: Rejected) -> Refusal {
@@ -335,11 +342,17 @@ impl Room {
         &mut self,
         session: SessionId,
         states: Vec<Presented>,
+        now: Now,
         effects: &mut Vec<Effect>,
     ) {
         let Some(found) = self.sessions.find(session) else {
             return;
         };
+        if found.require(Access::Read, now.wall).is_err() {
+            let event = Event::Ended(End::Expired);
+            effects.push(Effect::Tell { session, event });
+            return;
+        }
         let is_first = !found.is_present;
         found.is_present |= states.iter().any(|presented| presented.state.is_some());
         let identity = found.grant.identity.clone();
@@ -375,6 +388,22 @@ impl Room {
                 });
             }
         }
+    }
+
+    pub(super) fn tell_presence(
+        &mut self,
+        session: SessionId,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(found) = self.sessions.find(session) else {
+            return;
+        };
+        let event = match found.require(Access::Read, now.wall) {
+            Ok(()) => Event::Presence(self.presence.everyone()),
+            Err(_) => Event::Ended(End::Expired),
+        };
+        effects.push(Effect::Tell { session, event });
     }
 
     /// At most one message per tick tells all presence that changed.

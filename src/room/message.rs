@@ -253,7 +253,7 @@ pub enum Input {
 }
 
 /// What a room wants done.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Keep these entries. One append is in flight at a time; a retry has the same id.
     Append {

@@ -179,20 +179,16 @@ impl Room {
             } => {
                 self.submit(session, ticket, occasion, update, now, effects);
             }
-            Input::Present { session, states } => self.present(session, states, effects),
-            Input::AskPresence { session } => {
-                let everyone = self.presence.everyone();
-                effects.push(Effect::Tell {
-                    session,
-                    event: Event::Presence(everyone),
-                });
-            }
+            Input::Present { session, states } => self.present(session, states, now, effects),
+            Input::AskPresence { session } => self.tell_presence(session, now, effects),
             Input::Appended { id, outcome } => self.appended(id, outcome, now, effects),
             Input::Fetched { entries } => self.fetched(entries, now, effects),
             Input::Compacted { kept } => self.compacted(kept, now),
             Input::Delete { session } => self.delete(session, now, effects),
             Input::Erased { is_done } => self.erased(is_done, effects),
-            Input::Drain => self.phase = Phase::Draining,
+            // What is being erased says first how that ended.
+            Input::Drain if self.phase == Phase::Open => self.phase = Phase::Draining,
+            Input::Drain => {}
             Input::Tick => {}
         }
     }
@@ -216,6 +212,7 @@ impl Room {
         let presence = self.presence.has_changes().then_some(self.presence_due);
         let idle = self
             .idle_since
+            .filter(|_| !self.compaction.is_running())
             .map(|since| since.plus(self.limits.room_idle_ms));
         let keeping = [self.retry.due(), self.compaction.due()];
         [presence, self.presence.deadline(), idle]
@@ -249,7 +246,7 @@ impl Room {
         self.live_count
     }
 
-    /// Bytes of updates that are not durable yet.
+    /// About how many bytes of memory wait to become durable.
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
         self.gate.backlog_bytes()

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::message::Entry;
+use super::message::{Change, Entry, Value};
 use crate::ids::{Epoch, Position, Version};
 
 /// Where a kept cursor stands, and so what it needs.
@@ -148,12 +148,20 @@ impl Timeline {
 /// What an entry costs in memory, roughly.
 fn weight(entry: &Entry) -> usize {
     let updates: usize = entry.updates.iter().map(|update| update.len() + 32).sum();
-    let events: usize = entry
-        .events
-        .iter()
-        .map(|event| 128 + event.change.fields.len() * 128)
-        .sum();
+    let events = entry.events.iter();
+    let events: usize = events.map(|event| weight_of(&event.change)).sum();
     256 + updates + events
+}
+
+/// What a change costs in memory, roughly.
+pub(super) fn weight_of(change: &Change) -> usize {
+    let value = |value: &Value| match value {
+        Value::Json(json) => json.0.len(),
+        Value::Absent | Value::TooLong => 0,
+    };
+    let fields = change.fields.iter();
+    let fields = fields.map(|field| 128 + value(&field.old) + value(&field.new));
+    128 + fields.sum::<usize>()
 }
 
 #[cfg(test)]

@@ -1,0 +1,365 @@
+//! AP: what an edit does to the document, and what is said of it.
+
+use yrs::{Any, Array, ArrayPrelim, Text, TextPrelim, XmlElementPrelim, XmlFragment};
+
+use super::*;
+
+fn alone() -> (World, Client) {
+    let mut world = World::new();
+    world.attach(1);
+    (world, Client::new(11))
+}
+
+#[test]
+fn ap1_a_new_record_is_a_create_with_the_value_of_every_field() {
+    let (mut world, ada) = alone();
+    let update = ada.edit(|txn| {
+        let record = record_in(txn, "t1");
+        record.insert(txn, "name", "milk");
+        record.insert(txn, "done", false);
+        record.insert(txn, "count", 2.5);
+    });
+    let fields = vec![
+        field("count", Value::Absent, json("2.5")),
+        field("done", Value::Absent, json("false")),
+        field("name", Value::Absent, json("\"milk\"")),
+    ];
+    assert_eq!(
+        world.changes(1, &update),
+        [change(ChangeKind::Create, "t1", fields)]
+    );
+}
+
+#[test]
+fn ap2_an_update_names_the_fields_that_changed_with_old_and_new_values() {
+    let (mut world, ada) = alone();
+    let first = ada.edit(|txn| {
+        let record = record_in(txn, "t1");
+        record.insert(txn, "name", "milk");
+        record.insert(txn, "shop", "corner");
+    });
+    world.changes(1, &first);
+    let second = ada.edit(|txn| {
+        let record = record_in(txn, "t1");
+        record.insert(txn, "name", "bread");
+        record.insert(txn, "price", 3);
+    });
+    let fields = vec![
+        field("name", json("\"milk\""), json("\"bread\"")),
+        field("price", Value::Absent, json("3")),
+    ];
+    assert_eq!(
+        world.changes(1, &second),
+        [change(ChangeKind::Update, "t1", fields)]
+    );
+}
+
+#[test]
+fn ap3_a_delete_has_the_old_values_and_a_removed_field_no_new_one() {
+    let (mut world, ada) = alone();
+    let first = ada.edit(|txn| {
+        let record = record_in(txn, "t1");
+        record.insert(txn, "name", "milk");
+        record.insert(txn, "shop", Any::Null);
+    });
+    world.changes(1, &first);
+    let second = ada.edit(|txn| {
+        let record = record_in(txn, "t1");
+        record.remove(txn, "shop");
+    });
+    let fields = vec![field("shop", json("null"), Value::Absent)];
+    assert_eq!(
+        world.changes(1, &second),
+        [change(ChangeKind::Update, "t1", fields)]
+    );
+    let third = ada.edit(|txn| {
+        let tasks = txn.get_or_insert_map("tasks");
+        tasks.remove(txn, "t1");
+    });
+    let fields = vec![field("name", json("\"milk\""), Value::Absent)];
+    assert_eq!(
+        world.changes(1, &third),
+        [change(ChangeKind::Delete, "t1", fields)]
+    );
+}
+
+#[test]
+fn ap4_a_change_inside_a_nested_value_is_one_of_the_whole_field() {
+    let (mut world, ada) = alone();
+    let (mut text, mut list) = (None, None);
+    let first = ada.edit(|txn| {
+        let record = record_in(txn, "t1");
+        text = Some(record.insert(txn, "note", TextPrelim::new("buy")));
+        list = Some(record.insert(txn, "tags", ArrayPrelim::from(["a"])));
+        let inner = record.insert(txn, "by", MapPrelim::default());
+        inner.insert(txn, "who", "ada");
+    });
+    let (text, list) = (text.expect("made"), list.expect("made"));
+    world.changes(1, &first);
+    let second = ada.edit(|txn| {
+        text.push(txn, " milk");
+        list.push_back(txn, "b");
+        let record = record_in(txn, "t1");
+        if let Some(yrs::Out::YMap(by)) = record.get(txn, "by") {
+            by.insert(txn, "who", "bob");
+        }
+    });
+    let mut changes = world.changes(1, &second);
+    changes[0].fields.sort_by(|a, b| a.field.cmp(&b.field));
+    let fields = vec![
+        field("by", json(r#"{"who":"ada"}"#), json(r#"{"who":"bob"}"#)),
+        field("note", json("\"buy\""), json("\"buy milk\"")),
+        field("tags", json(r#"["a"]"#), json(r#"["a","b"]"#)),
+    ];
+    assert_eq!(changes, [change(ChangeKind::Update, "t1", fields)]);
+}
+
+#[test]
+fn ap5_a_value_over_4_kb_is_left_out_and_said_to_be_too_long() {
+    let (mut world, ada) = alone();
+    let fits = "x".repeat(record::VALUE_BYTES_MAX - 2);
+    world.changes(1, &ada.set("t1", "note", &fits));
+    let too_long = format!("{fits}y");
+    let quoted = json(&format!("\"{fits}\""));
+    let fields = vec![field("note", quoted, Value::TooLong)];
+    assert_eq!(
+        world.changes(1, &ada.set("t1", "note", &too_long)),
+        [change(ChangeKind::Update, "t1", fields)]
+    );
+    let other = format!("{fits}zz");
+    let fields = vec![field("note", Value::TooLong, Value::TooLong)];
+    assert_eq!(
+        world.changes(1, &ada.set("t1", "note", &other)),
+        [change(ChangeKind::Update, "t1", fields)]
+    );
+}
+
+#[test]
+fn ap6_a_record_put_in_the_place_of_another_is_an_update_of_what_differs() {
+    let (mut world, ada) = alone();
+    let put = |values: [(&'static str, &'static str); 2]| {
+        ada.edit(|txn| {
+            let tasks = txn.get_or_insert_map("tasks");
+            tasks.insert(txn, "t1", MapPrelim::from(values));
+        })
+    };
+    world.changes(1, &put([("a", "same"), ("b", "old")]));
+    let fields = vec![
+        field("b", json("\"old\""), Value::Absent),
+        field("c", Value::Absent, json("\"new\"")),
+    ];
+    assert_eq!(
+        world.changes(1, &put([("a", "same"), ("c", "new")])),
+        [change(ChangeKind::Update, "t1", fields)]
+    );
+}
+
+#[test]
+fn ap7_a_write_of_the_same_value_is_kept_and_has_no_event() {
+    let (mut world, ada) = alone();
+    world.changes(1, &ada.set("t1", "name", "milk"));
+    assert_eq!(world.changes(1, &ada.set("t1", "name", "milk")), []);
+    assert_eq!(world.room.position().version, Version(2));
+}
+
+#[test]
+fn ap8_what_is_no_record_is_a_document_event() {
+    let (mut world, ada) = alone();
+    let plain = ada.edit(|txn| {
+        let tasks = txn.get_or_insert_map("tasks");
+        tasks.insert(txn, "title", "plain");
+    });
+    assert_eq!(world.changes(1, &plain), [document_change("tasks")]);
+    let text = ada.edit(|txn| {
+        let text = txn.get_or_insert_text("note");
+        text.push(txn, "hello");
+    });
+    assert_eq!(world.changes(1, &text), [document_change("note")]);
+    let xml = ada.edit(|txn| {
+        let xml = txn.get_or_insert_xml_fragment("page");
+        xml.push_back(txn, XmlElementPrelim::empty("p"));
+    });
+    assert_eq!(world.changes(1, &xml), [document_change("page")]);
+    let list = ada.edit(|txn| {
+        let list = txn.get_or_insert_array("list");
+        list.push_back(txn, 1);
+    });
+    assert_eq!(world.changes(1, &list), [document_change("list")]);
+    let record = ada.edit(|txn| {
+        let tasks = txn.get_or_insert_map("tasks");
+        tasks.insert(txn, "title", MapPrelim::from([("a", "b")]));
+    });
+    let fields = vec![field("a", Value::Absent, json("\"b\""))];
+    assert_eq!(
+        world.changes(1, &record),
+        [
+            change(ChangeKind::Create, "title", fields),
+            document_change("tasks")
+        ]
+    );
+}
+
+#[test]
+fn ap9_of_concurrent_writes_only_the_one_that_wins_is_an_event() {
+    let (ada, bob) = (Client::new(11), Client::new(22));
+    let first = ada.set("t1", "name", "first");
+    bob.take(&first);
+    let (of_ada, of_bob) = (ada.set("t1", "name", "ada"), bob.set("t1", "name", "bob"));
+    let winner = |updates: [&Bytes; 2]| {
+        let mut world = World::new();
+        world.attach(1);
+        world.changes(1, &first);
+        let told = updates.map(|update| world.changes(1, update));
+        (told.map(|changes| changes.len()), world.room.json())
+    };
+    let (told, document) = winner([&of_ada, &of_bob]);
+    assert_eq!(told, [1, 1]);
+    assert_eq!(document, r#"{"tasks":{"t1":{"name":"bob"}}}"#);
+    let (told, document) = winner([&of_bob, &of_ada]);
+    assert_eq!(told, [1, 0], "the late write loses and changes nothing");
+    assert_eq!(document, r#"{"tasks":{"t1":{"name":"bob"}}}"#);
+}
+
+#[test]
+fn ap10_a_duplicate_makes_no_version_and_is_not_told_to_others() {
+    let (mut world, ada) = alone();
+    let update = ada.set("t1", "name", "milk");
+    world.changes(1, &update);
+    let effects = world.submit(1, &update);
+    let known = kept(&[1], &[&update], 1);
+    assert_eq!(
+        effects,
+        [Effect::Tell {
+            session: SessionId(1),
+            event: known
+        }]
+    );
+}
+
+#[test]
+fn ap11_an_update_with_a_gap_is_not_applied_and_its_sender_asked_once() {
+    let (mut world, ada) = alone();
+    let first = ada.set("t1", "name", "milk");
+    let second = ada.set("t1", "name", "bread");
+    let effects = world.submit(1, &second);
+    let missing = Event::Missing {
+        state_vector: Bytes::from_static(&[0]),
+    };
+    assert_eq!(told(&effects, 1), [missing]);
+    assert!(append_in(&effects).is_none());
+    assert_eq!(world.room.json(), "{}");
+    assert_eq!(world.submit(1, &second), [], "it was asked already");
+    world.attach_as(2, Access::Write, Listen::Answers);
+    let refusal = Refusal::Incomplete {
+        state_vector: Bytes::from_static(&[0]),
+    };
+    assert_eq!(told(&world.submit(2, &second), 2), [refused(1, refusal)]);
+    let answer = Input::Submit {
+        session: SessionId(1),
+        ticket: Ticket(2),
+        occasion: Occasion::Answer,
+        update: ada.beyond(&[0]),
+    };
+    assert!(append_in(&world.tell(answer)).is_some());
+    drop(first);
+    assert_eq!(world.room.json(), r#"{"tasks":{"t1":{"name":"bread"}}}"#);
+}
+
+#[test]
+fn ap12_answers_that_keep_leaving_a_gap_end_the_session() {
+    let (mut world, ada) = alone();
+    drop(ada.set("t1", "name", "milk"));
+    let second = ada.set("t1", "name", "bread");
+    let answer = || Input::Submit {
+        session: SessionId(1),
+        ticket: Ticket(1),
+        occasion: Occasion::Answer,
+        update: second.clone(),
+    };
+    for _ in 0..3 {
+        assert!(matches!(
+            told(&world.tell(answer()), 1)[..],
+            [Event::Missing { .. }]
+        ));
+    }
+    assert_eq!(
+        told(&world.tell(answer()), 1),
+        [Event::Ended(End::Malformed("answers leave a gap"))]
+    );
+}
+
+#[test]
+fn ap13_what_cannot_be_read_or_is_too_large_is_refused_and_changes_nothing() {
+    let mut world = World::with(Limits {
+        update_bytes_max: 100,
+        ..Limits::default()
+    });
+    world.attach(1);
+    let garbage = Bytes::from_static(&[1, 1, 0xFF]);
+    let events = told(&world.submit(1, &garbage), 1);
+    assert!(
+        matches!(
+            &events[..],
+            [Event::Refused {
+                refusal: Refusal::Malformed(_),
+                ..
+            }]
+        ),
+        "{events:?}"
+    );
+    let large = Client::new(11).set("t1", "name", &"x".repeat(100));
+    assert_eq!(
+        told(&world.submit(1, &large), 1),
+        [refused(1, Refusal::TooLarge)]
+    );
+    assert_eq!(
+        (world.room.json(), world.room.was_written()),
+        ("{}".into(), false)
+    );
+}
+
+#[test]
+fn ap14_a_reader_changes_nothing_and_may_say_what_is_known() {
+    let (mut world, ada) = alone();
+    let first = ada.set("t1", "name", "milk");
+    world.changes(1, &first);
+    world.attach_as(2, Access::Read, Listen::Live);
+    let second = ada.set("t1", "name", "bread");
+    assert_eq!(
+        told(&world.submit(2, &second), 2),
+        [refused(1, Refusal::Forbidden)]
+    );
+    assert_eq!(
+        told(&world.submit(2, &first), 2),
+        [kept(&[1], &[&first], 1)]
+    );
+    assert_eq!(world.room.json(), r#"{"tasks":{"t1":{"name":"milk"}}}"#);
+}
+
+#[test]
+fn ap15_content_of_a_deleted_epoch_is_refused() {
+    let ada = Client::new(11);
+    let first = ada.set("t1", "name", "milk");
+    let former = index::StateVector::parse(&ada.state_vector()).expect("a state vector");
+    let mut world = World::open(Limits::default(), Version::ZERO, Document::new(1, former));
+    world.attach(1);
+    assert_eq!(
+        told(&world.submit(1, &first), 1),
+        [refused(1, Refusal::EpochChanged)]
+    );
+    let later = ada.set("t1", "name", "bread");
+    assert_eq!(
+        told(&world.submit(1, &later), 1),
+        [refused(1, Refusal::EpochChanged)]
+    );
+    let state_vector = ada.state_vector();
+    let session = SessionId(1);
+    let sync = Input::Sync {
+        session,
+        state_vector,
+    };
+    assert_eq!(
+        told(&world.tell(sync), 1),
+        [Event::Ended(End::EpochChanged)]
+    );
+}
