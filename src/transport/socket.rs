@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::speech;
 use crate::hub::{Attachment, Gathered, Hub, attachment::Gone};
-use crate::ids::{Millis, UnixMillis};
+use crate::ids::{Millis, Now, UnixMillis};
 use crate::limits::Limits;
 use crate::room::{End, Event};
 use crate::wire::websocket::{self, Decoder, Message, Opcode};
@@ -53,6 +54,8 @@ pub struct Socket<S> {
     /// The peer fell out of the ring at this state vector.
     behind: Option<Bytes>,
     expires_at: Option<UnixMillis>,
+    /// The time of this turn of the pump.
+    now: Now,
     heard_at: Millis,
     told_at: Millis,
     /// When the peer last took something, while something waits for it.
@@ -93,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         expires_at: Option<UnixMillis>,
         early: BytesMut,
     ) -> Self {
-        let now = hub.now().mono;
+        let now = hub.now();
         let decoder = Decoder::new(hub.limits().frame_bytes_max);
         Self {
             io,
@@ -106,9 +109,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             awaited_diffs: 0,
             behind: None,
             expires_at,
-            heard_at: now,
-            told_at: now,
-            taken_at: now,
+            now,
+            heard_at: now.mono,
+            told_at: now.mono,
+            taken_at: now.mono,
             pinged: false,
         }
     }
@@ -146,10 +150,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 Ok(due) => due,
                 Err(end) => return Stop::End(end),
             };
-            match self.step(due, draining, is_draining).await {
+            let step = self.step(due, draining, is_draining).await;
+            self.now = self.hub.now();
+            match step {
                 Step::Read(Ok(0)) | Step::Read(Err(_)) | Step::Wrote(Err(_)) => return Stop::Lost,
                 Step::Read(Ok(_)) => {
-                    self.heard_at = self.hub.now().mono;
+                    self.heard_at = self.now.mono;
                     self.pinged = false;
                 }
                 Step::Wrote(Ok(0)) => return Stop::Lost,
@@ -196,6 +202,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             self.awaited_diffs += 1;
         }
         self.attachment.request(request).await?;
+        // A busy room may have kept it waiting.
+        self.now = self.hub.now();
         Ok(())
     }
 
@@ -252,19 +260,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     fn note_told(&mut self, bytes: usize) {
-        self.told_at = self.hub.now().mono;
+        self.told_at = self.now.mono;
         self.note_queued(bytes);
     }
 
     fn note_queued(&mut self, bytes: usize) {
         if self.outgoing_bytes == 0 {
-            self.taken_at = self.hub.now().mono;
+            self.taken_at = self.now.mono;
         }
         self.outgoing_bytes += bytes;
     }
 
     fn took(&mut self, count: usize) {
-        self.taken_at = self.hub.now().mono;
+        self.taken_at = self.now.mono;
         self.outgoing_bytes -= count;
         let mut rest = count;
         while rest > 0 {
@@ -283,7 +291,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// How long nothing needs to happen by itself; or the end, if it should have happened by now.
     fn due(&self) -> Result<Duration, End> {
         let limits: &Limits = self.hub.limits();
-        let now = self.hub.now();
+        let now = self.now;
         let mut due = self.told_at.plus(limits.heartbeat_ms);
         let silent_until = self.heard_at.plus(limits.idle_ms_max);
         if silent_until <= now.mono {
@@ -310,7 +318,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Says something, or asks whether anybody is there.
     fn chime(&mut self) {
-        let now = self.hub.now().mono;
+        let now = self.now.mono;
         let limits = self.hub.limits().clone();
         if self.heard_at.plus(limits.idle_ms_max / 2) <= now && !self.pinged {
             self.pinged = true;
@@ -362,8 +370,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut chunk = [0_u8; READ_BYTES];
-        let mut buffer = ReadBuf::new(&mut chunk);
+        // Not even zeroed: this is tried once more after every write.
+        let mut chunk = [MaybeUninit::uninit(); READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut chunk);
         std::task::ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
         self.incoming.extend_from_slice(filled);
