@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use yrs::updates::decoder::Decode;
 use yrs::{
     ClientID, Doc, OffsetKind, Options, Out, ReadTxn, Transact, TransactionMut, Update, WriteTxn,
@@ -279,8 +280,9 @@ fn hold<'a, T: ReadTxn>(txn: &T, touched: &'a [Touch]) -> Before<'a> {
 /// Compares the touched places with what they held: records first touched first, each once.
 fn changes<T: ReadTxn>(txn: &T, before: Before<'_>) -> Vec<Change> {
     let mut changes: Vec<Change> = Vec::new();
-    let mut slots: BTreeMap<(Arc<str>, Arc<str>), usize> = BTreeMap::new();
-    let mut documents: Vec<Arc<str>> = Vec::new();
+    let mut slots: BTreeMap<(&Arc<str>, &Arc<str>), usize> = BTreeMap::new();
+    let is_alone = before.len() == 1;
+    let mut documents: SmallVec<[Arc<str>; 1]> = SmallVec::new();
     let mut whole: Vec<(&Arc<str>, &Arc<str>)> = Vec::new();
     for (touch, held) in &before {
         if let (Touch::Record { root, record }, Held::Cell(_)) = (touch, held) {
@@ -312,9 +314,9 @@ fn changes<T: ReadTxn>(txn: &T, before: Before<'_>) -> Vec<Change> {
                 if old == new && old != Value::TooLong {
                     continue;
                 }
-                let slot = *slots
-                    .entry((root.clone(), record.clone()))
-                    .or_insert_with(|| {
+                let slot = match slots.get(&(root, record)) {
+                    Some(slot) => *slot,
+                    None => {
                         changes.push(Change {
                             kind: ChangeKind::Update,
                             collection: root.clone(),
@@ -322,7 +324,11 @@ fn changes<T: ReadTxn>(txn: &T, before: Before<'_>) -> Vec<Change> {
                             fields: Vec::new(),
                         });
                         changes.len() - 1
-                    });
+                    }
+                };
+                if !is_alone {
+                    slots.insert((root, record), slot);
+                }
                 changes[slot].fields.push(FieldChange {
                     field: field.clone(),
                     old,
