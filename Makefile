@@ -1,6 +1,7 @@
 # What a person runs. Every target does its own set-up; `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
+BENCHES := check apply commit fanout replay
 NODE_TESTS := $(wildcard tests/interop/*.test.mjs) tests/interop/scenario.mjs tests/interop/workloads.mjs
 
 .PHONY: help run test check bench fuzz setup test-rust test-interop
@@ -26,8 +27,8 @@ check: ## what a change must pass before it is shown: format, lints, unit tests,
 	cargo test --lib --bins
 	cargo test --test tidy
 
-bench: ## the figures of benches/
-	cargo bench
+bench: ## the figures of benches/, on SQLite and Postgres; some minutes
+	scripts/with-postgres.sh cargo bench --profile fast $(BENCHES:%=--bench %)
 
 fuzz: ## every fuzz target for a minute (nightly and cargo-fuzz); FUZZ_SECONDS for longer
 	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)

@@ -1,12 +1,19 @@
 //! What does it cost to judge an update before the CRDT sees it, against the CRDT's own decoding?
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use roundtable::room::index::Index;
 use roundtable::room::update::{check, check_state, split};
+use yrs::Update;
 use yrs::updates::decoder::Decode;
-use yrs::{Doc, Map, MapPrelim, OffsetKind, Options, ReadTxn, Text, Transact, Update};
+
+#[path = "support/edits.rs"]
+mod edits;
+#[path = "support/timing.rs"]
+mod timing;
+
+use edits::{fields, table, typing};
+use timing::{least, median, timed};
 
 const ROUNDS: usize = 21;
 
@@ -90,83 +97,4 @@ fn whole(name: &str, state: &[u8]) {
         least.1 * 1e3,
         state.len()
     );
-}
-
-/// Runs it; answers what it made and the seconds it took, without those of dropping it.
-fn timed<T>(run: impl FnOnce() -> T) -> (T, f64) {
-    let start = Instant::now();
-    let made = run();
-    (made, start.elapsed().as_secs_f64())
-}
-
-/// What it costs when nothing else runs: the machine may be shared.
-fn least(times: &[f64]) -> f64 {
-    times.iter().copied().fold(f64::INFINITY, f64::min)
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
-fn new_doc() -> Doc {
-    let client_id = yrs::block::ClientID::new(3_000_000_001);
-    Doc::with_options(Options {
-        client_id,
-        offset_kind: OffsetKind::Utf16,
-        ..Options::default()
-    })
-}
-
-fn typing(count: u32, place: impl Fn(u32) -> u32) -> Vec<Vec<u8>> {
-    let doc = new_doc();
-    let text = doc.get_or_insert_text("text");
-    let type_at = |at| {
-        let mut txn = doc.transact_mut();
-        text.insert(&mut txn, at, "x");
-        txn.encode_update_v1()
-    };
-    (0..count).map(|clock| type_at(place(clock))).collect()
-}
-
-fn fields(count: u32) -> Vec<Vec<u8>> {
-    let doc = new_doc();
-    fill(&doc, 1_000, 10);
-    let mut updates = vec![
-        doc.transact()
-            .encode_state_as_update_v1(&yrs::StateVector::default()),
-    ];
-    let records = doc.get_or_insert_map("records");
-    for turn in 0..count {
-        let mut txn = doc.transact_mut();
-        let record = records
-            .get(&txn, &record_id(turn * 7_919 % 1_000))
-            .expect("it is there");
-        let record = record.cast::<yrs::MapRef>().expect("a map");
-        record.insert(&mut txn, format!("field{}", turn % 10), turn);
-        updates.push(txn.encode_update_v1());
-    }
-    updates
-}
-
-fn table(records: u32, width: u32) -> Vec<u8> {
-    let doc = new_doc();
-    fill(&doc, records, width);
-    doc.transact()
-        .encode_state_as_update_v1(&yrs::StateVector::default())
-}
-
-fn fill(doc: &Doc, count: u32, width: u32) {
-    let records = doc.get_or_insert_map("records");
-    let mut txn = doc.transact_mut();
-    for row in 0..count {
-        let record = records.insert(&mut txn, record_id(row), MapPrelim::default());
-        for field in 0..width {
-            record.insert(&mut txn, format!("field{field}"), format!("value {row}"));
-        }
-    }
-}
-
-fn record_id(row: u32) -> String {
-    format!("rec{row:014}")
 }

@@ -62,16 +62,12 @@ async fn fold(
     snapshot: Option<Snapshot>,
     through: Version,
 ) -> Result<Document, Failure> {
-    let mut document = Document::new(0, StateVector::default());
-    let mut at = Version::ZERO;
-    if let Some(snapshot) = snapshot {
-        document
-            .load(&snapshot.state)
-            .map_err(|fault| Failure::Corrupt(format!("snapshot: {fault:?}")))?;
-        at = snapshot.version;
-    }
+    let mut at = snapshot
+        .as_ref()
+        .map_or(Version::ZERO, |snapshot| snapshot.version);
+    let mut document = loader::begin(0, StateVector::default(), snapshot).await?;
     while at < through {
-        at = loader::step(store, room, epoch, at, through, &mut document).await?;
+        (document, at) = loader::step(store, room, epoch, at, through, document).await?;
     }
     Ok(document)
 }

@@ -1,7 +1,6 @@
 //! Owns one room's task: mailbox, then the core, then its effects. One task, one room, one owner of
 //! the document.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::outbox::{Batch, LiveCursor, Outbox, Ring};
@@ -66,7 +66,7 @@ pub struct Driver {
     handle: Arc<RoomHandle>,
     mailbox: Mailbox,
     head: watch::Sender<Position>,
-    sessions: HashMap<SessionId, Arc<Outbox>>,
+    sessions: FxHashMap<SessionId, Arc<Outbox>>,
     rings: Vec<(Arc<Ring>, Batch)>,
     pending: FuturesUnordered<BoxFuture<'static, Input>>,
     effects: Vec<Effect>,
@@ -93,7 +93,7 @@ impl Driver {
             handle,
             mailbox,
             head,
-            sessions: HashMap::new(),
+            sessions: FxHashMap::default(),
             rings: Vec::new(),
             pending: FuturesUnordered::new(),
             effects: Vec::new(),

@@ -1,11 +1,13 @@
 //! Owns how a room is made from what is stored: the newest snapshot, and the log after it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use tokio::sync::Semaphore;
 
 use crate::ids::{Epoch, RoomId, Version};
 use crate::room::index::StateVector;
 use crate::room::{Document, Fault, Standing};
-use crate::store::{Failure, Loaded, Page, Store};
+use crate::store::{Failure, Loaded, Page, Row, Snapshot, Store};
 use crate::wire::stored;
 
 /// One step of reading the log: some megabytes at a time, however long it is.
@@ -13,6 +15,14 @@ pub const PAGE: Page = Page {
     rows: 5_000,
     bytes: 8 << 20,
 };
+
+/// A fold of so many bytes takes less than a millisecond.
+const INLINE_BYTES_MAX: usize = 16 * 1024;
+
+/// Large folds at a time: as many as there are cores, or a thousand rooms that are opened at once
+/// would leave none to those that are live.
+static FOLDS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
 
 /// A document and where its room stands.
 #[derive(Debug)]
@@ -53,15 +63,10 @@ pub async fn load(
         .snapshot
         .as_ref()
         .map_or(Version::ZERO, |snapshot| snapshot.version);
-    let mut document = Document::new(client, former);
-    if let Some(snapshot) = &loaded.snapshot {
-        document
-            .load(&snapshot.state)
-            .map_err(|fault| unsound(snapshot.version, &fault))?;
-    }
+    let mut document = begin(client, former, loaded.snapshot).await?;
     let mut at = snapshot;
     while at < head.version {
-        at = step(store, room, head.epoch, at, head.version, &mut document).await?;
+        (document, at) = step(store, room, head.epoch, at, head.version, document).await?;
     }
     let standing = Standing {
         room: room.clone(),
@@ -73,41 +78,88 @@ pub async fn load(
     Ok(Opened { document, standing })
 }
 
-/// Folds one page of the log after `at` into the document, up to `through`; returns how far it
-/// came.
+/// A document as of a snapshot.
+pub async fn begin(
+    client: u32,
+    former: StateVector,
+    snapshot: Option<Snapshot>,
+) -> Result<Document, Failure> {
+    let mut document = Document::new(client, former);
+    let Some(Snapshot { version, state }) = snapshot else {
+        return Ok(document);
+    };
+    aside(state.len(), move || {
+        let loaded = document.load(&state);
+        loaded.map_err(|fault| unsound(version, &fault))?;
+        Ok(document)
+    })
+    .await
+}
+
+/// Folds one page of the log after `at` into the document, up to `through`; returns it and how far
+/// it came.
 pub async fn step(
     store: &Arc<dyn Store>,
     room: &RoomId,
     epoch: Epoch,
     at: Version,
     through: Version,
+    mut document: Document,
+) -> Result<(Document, Version), Failure> {
+    let rows = store.read(room, epoch, at, PAGE).await?;
+    let bytes = rows.iter().map(|row| row.update.len()).sum();
+    aside(bytes, move || {
+        let rows = rows.iter().take_while(|row| row.version <= through);
+        let reached = fold(rows, at, &mut document)?;
+        Ok((document, reached))
+    })
+    .await
+}
+
+fn fold<'a>(
+    rows: impl Iterator<Item = &'a Row>,
+    at: Version,
     document: &mut Document,
 ) -> Result<Version, Failure> {
-    let rows = store.read(room, epoch, at, PAGE).await?;
     let mut reached = at;
-    for row in rows.iter().take_while(|row| row.version <= through) {
+    let mut updates = Vec::new();
+    for row in rows {
         if row.version != reached.next() {
-            return Err(Failure::Corrupt(format!(
-                "version {} is missing",
-                reached.next()
-            )));
+            return Err(missing(reached.next()));
         }
         reached = row.version;
-        let updates = stored::unpack(&row.update)
+        let of_row = stored::unpack(&row.update)
             .map_err(|reason| Failure::Corrupt(format!("version {reached}: {reason}")))?;
-        for update in updates {
-            document
-                .load(&update)
-                .map_err(|fault| unsound(reached, &fault))?;
-        }
+        updates.extend(of_row.into_iter().map(|update| (reached, update)));
     }
     if reached == at {
-        return Err(Failure::Corrupt(format!(
-            "version {} is missing",
-            at.next()
-        )));
+        return Err(missing(at.next()));
     }
+    let mut folding = at;
+    let loaded = document.load_all(updates.iter().map(|(version, update)| {
+        folding = *version;
+        &**update
+    }));
+    loaded.map_err(|fault| unsound(folding, &fault))?;
     Ok(reached)
+}
+
+/// Does what takes long for that many bytes where it holds up no other task.
+async fn aside<T: Send + 'static>(
+    bytes: usize,
+    fold: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    if bytes <= INLINE_BYTES_MAX {
+        return fold();
+    }
+    // A closed semaphore would only mean that there is no queue; it is never closed.
+    let _turn = FOLDS.acquire().await;
+    let folded = tokio::task::spawn_blocking(fold).await;
+    folded.unwrap_or_else(|_| Err(Failure::Corrupt("folding panicked".into())))
+}
+
+fn missing(version: Version) -> Failure {
+    Failure::Corrupt(format!("version {version} is missing"))
 }
 
 fn former(loaded: &Loaded) -> Result<StateVector, Failure> {

@@ -1,16 +1,24 @@
 //! Owns the CRDT behind a wall: checked bytes in, changes out. Knows nothing of versions or people.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use yrs::updates::decoder::Decode;
-use yrs::{ClientID, Doc, OffsetKind, Options, Out, ReadTxn, Transact, Update};
+use yrs::{
+    ClientID, Doc, OffsetKind, Options, Out, ReadTxn, Transact, TransactionMut, Update, WriteTxn,
+};
 
 use super::index::{Index, RootKind, StateVector};
 use super::message::{Change, ChangeKind, FieldChange, Value};
 use super::record::{Cell, Writer, read_cell, read_field};
 use super::update::{self, Checked, Rejected, Touch};
+
+/// Stored updates in one transaction. More save nothing, and from a thousand on it gets slower:
+/// neighbours are joined only when a transaction ends, and until then every search is longer.
+const LOADED_TOGETHER: usize = 64;
 
 /// What an update did to the document.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,18 +82,36 @@ impl Document {
 
     /// Takes stored bytes in: a snapshot, or an update of the log. Derives no changes.
     pub fn load(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let checked = update::check_state(bytes, &self.index)?;
-        self.define_roots(&checked);
-        let update = Update::decode_v1(bytes).map_err(|error| Fault::Broken(error.to_string()))?;
+        self.load_all([bytes])
+    }
+
+    /// Takes stored updates in, many in one transaction of the CRDT: what one costs at its end is
+    /// paid once. After an error the document is not to be used.
+    pub fn load_all<'a>(
+        &mut self,
+        updates: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<(), Fault> {
+        self.state = None;
+        let mut updates = updates.into_iter().peekable();
+        while updates.peek().is_some() {
+            self.load_some(updates.by_ref().take(LOADED_TOGETHER))?;
+        }
+        Ok(())
+    }
+
+    fn load_some<'a>(&mut self, updates: impl Iterator<Item = &'a [u8]>) -> Result<(), Fault> {
+        let broken = |error: &dyn fmt::Display| Fault::Broken(error.to_string());
         let mut txn = self.doc.transact_mut();
-        txn.apply_update(update)
-            .map_err(|error| Fault::Broken(error.to_string()))?;
+        for bytes in updates {
+            let checked = update::check_state(bytes, &self.index)?;
+            define_roots(&mut txn, &checked);
+            let update = Update::decode_v1(bytes).map_err(|error| broken(&error))?;
+            txn.apply_update(update).map_err(|error| broken(&error))?;
+            self.index.accept(checked);
+        }
         if txn.has_missing_updates() {
             return Err(Fault::Broken("stored updates leave a gap".into()));
         }
-        drop(txn);
-        self.index.accept(checked);
-        self.state = None;
         Ok(())
     }
 
@@ -98,8 +124,8 @@ impl Document {
         let Ok(decoded) = Update::decode_v1(bytes) else {
             return Err(Fault::Rejected(Rejected::Malformed("not decodable")));
         };
-        self.define_roots(&checked);
         let mut txn = self.doc.transact_mut();
+        define_roots(&mut txn, &checked);
         let before = hold(&txn, checked.touched());
         txn.apply_update(decoded)
             .map_err(|error| Fault::Broken(error.to_string()))?;
@@ -213,16 +239,16 @@ impl Document {
     pub fn cell(&self, collection: &Arc<str>, record: &str) -> Cell {
         read_cell(&self.doc.transact(), collection, record)
     }
+}
 
-    fn define_roots(&self, checked: &Checked) {
-        for (name, kind) in checked.new_roots() {
-            let name = name.clone();
-            match kind {
-                RootKind::Map => drop(self.doc.get_or_insert_map(name)),
-                RootKind::Array => drop(self.doc.get_or_insert_array(name)),
-                RootKind::Text => drop(self.doc.get_or_insert_text(name)),
-                RootKind::Xml => drop(self.doc.get_or_insert_xml_fragment(name)),
-            }
+fn define_roots(txn: &mut TransactionMut<'_>, checked: &Checked) {
+    for (name, kind) in checked.new_roots() {
+        let name = name.clone();
+        match kind {
+            RootKind::Map => drop(txn.get_or_insert_map(name)),
+            RootKind::Array => drop(txn.get_or_insert_array(name)),
+            RootKind::Text => drop(txn.get_or_insert_text(name)),
+            RootKind::Xml => drop(txn.get_or_insert_xml_fragment(name)),
         }
     }
 }
@@ -254,8 +280,9 @@ fn hold<'a, T: ReadTxn>(txn: &T, touched: &'a [Touch]) -> Before<'a> {
 /// Compares the touched places with what they held: records first touched first, each once.
 fn changes<T: ReadTxn>(txn: &T, before: Before<'_>) -> Vec<Change> {
     let mut changes: Vec<Change> = Vec::new();
-    let mut slots: BTreeMap<(Arc<str>, Arc<str>), usize> = BTreeMap::new();
-    let mut documents: Vec<Arc<str>> = Vec::new();
+    let mut slots: BTreeMap<(&Arc<str>, &Arc<str>), usize> = BTreeMap::new();
+    let is_alone = before.len() == 1;
+    let mut documents: SmallVec<[Arc<str>; 1]> = SmallVec::new();
     let mut whole: Vec<(&Arc<str>, &Arc<str>)> = Vec::new();
     for (touch, held) in &before {
         if let (Touch::Record { root, record }, Held::Cell(_)) = (touch, held) {
@@ -287,9 +314,9 @@ fn changes<T: ReadTxn>(txn: &T, before: Before<'_>) -> Vec<Change> {
                 if old == new && old != Value::TooLong {
                     continue;
                 }
-                let slot = *slots
-                    .entry((root.clone(), record.clone()))
-                    .or_insert_with(|| {
+                let slot = match slots.get(&(root, record)) {
+                    Some(slot) => *slot,
+                    None => {
                         changes.push(Change {
                             kind: ChangeKind::Update,
                             collection: root.clone(),
@@ -297,7 +324,11 @@ fn changes<T: ReadTxn>(txn: &T, before: Before<'_>) -> Vec<Change> {
                             fields: Vec::new(),
                         });
                         changes.len() - 1
-                    });
+                    }
+                };
+                if !is_alone {
+                    slots.insert((root, record), slot);
+                }
                 changes[slot].fields.push(FieldChange {
                     field: field.clone(),
                     old,

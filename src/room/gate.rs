@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::message::{Actor, Change, ChangeEvent, Entry, Ticket};
+use super::message::{Actor, Change, ChangeEvent, ChangeKind, Entry, Ticket};
 use super::timeline;
 use crate::ids::{AppendId, SessionId, UnixMillis, Version};
 
@@ -72,6 +72,18 @@ struct Draft {
     attending: usize,
 }
 
+impl Draft {
+    /// Adds an event. That somebody goes on editing what is no collection is one event: it says
+    /// nothing of how.
+    fn add(&mut self, event: ChangeEvent) {
+        let goes_on =
+            event.change.kind == ChangeKind::Document && self.events.last() == Some(&event);
+        if !goes_on {
+            self.events.push(event);
+        }
+    }
+}
+
 /// The open batch and the one in flight.
 #[derive(Debug)]
 pub struct Gate {
@@ -133,12 +145,13 @@ impl Gate {
             draft.actors.push(edit.actor.clone());
         }
         let actor = edit.actor;
-        draft
-            .events
-            .extend(edit.changes.into_iter().map(|change| ChangeEvent {
+        for change in edit.changes {
+            let event = ChangeEvent {
                 change,
                 actor: actor.clone(),
-            }));
+            };
+            draft.add(event);
+        }
         draft.updates.push(edit.update.clone());
         draft.waiting.push((edit.session, edit.ticket, edit.update));
     }
@@ -290,6 +303,59 @@ mod tests {
             .map(|e| (e.version.0, e.updates.len()))
             .collect();
         assert_eq!(sizes, [(8, 2), (9, 1)]);
+    }
+
+    #[test]
+    fn ke2_that_somebody_goes_on_editing_a_text_is_one_event_of_the_entry() {
+        let typed = |session| {
+            let change = |kind, record: Option<&str>| Change {
+                kind,
+                collection: "notes".into(),
+                record: record.map(Into::into),
+                fields: Vec::new(),
+            };
+            let document = change(ChangeKind::Document, None);
+            let record = change(ChangeKind::Delete, Some("r1"));
+            (
+                Pending {
+                    changes: vec![document.clone()],
+                    ..edit(session, 1, 1)
+                },
+                Pending {
+                    changes: vec![record],
+                    ..edit(session, 2, 1)
+                },
+            )
+        };
+        let mut gate = Gate::new(100);
+        let edits = [
+            typed(1).0,
+            typed(1).0,
+            typed(2).0,
+            typed(2).1,
+            typed(2).1,
+            typed(2).0,
+        ];
+        edits.into_iter().for_each(|edit| gate.push(edit));
+        let flight = gate
+            .depart(id(1), Version(0), UnixMillis(0))
+            .expect("a batch waits");
+        let events = flight.entries[0].events.iter();
+        let told: Vec<_> = events
+            .map(|event| (event.change.kind, &*event.actor.client))
+            .collect();
+        let (document, delete) = (ChangeKind::Document, ChangeKind::Delete);
+        assert_eq!(
+            told,
+            [
+                (document, "1"),
+                (document, "2"),
+                (delete, "2"),
+                (delete, "2"),
+                (document, "2")
+            ]
+        );
+        assert_eq!(flight.entries[0].updates.len(), 6);
     }
 
     #[test]

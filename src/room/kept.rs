@@ -1,8 +1,9 @@
 //! Owns the kept lane of a room: what becomes durable, what may be said then, and what happens
 //! until then.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::document::{Applied, Fault};
 use super::gate::Answer;
@@ -333,7 +334,7 @@ type Answered = (SessionId, Vec<Ticket>, Vec<bytes::Bytes>, Version);
 
 /// Answers of one batch, one message per session, in the order in which sessions first occur.
 fn by_session(answers: Vec<Answer>) -> Vec<Answered> {
-    let mut places: HashMap<SessionId, usize> = HashMap::new();
+    let mut places: FxHashMap<SessionId, usize> = FxHashMap::default();
     let mut grouped: Vec<Answered> = Vec::new();
     for answer in answers {
         let place = *places.entry(answer.session).or_insert_with(|| {

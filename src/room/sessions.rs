@@ -1,7 +1,8 @@
 //! Owns who listens to a room, with which grant.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::grant::{Access, Grant};
 use super::message::{Actor, Listen, Refusal};
@@ -57,7 +58,7 @@ pub fn require(grant: &Grant, access: Access, wall: UnixMillis) -> Result<(), Re
 /// Everyone attached.
 #[derive(Debug, Default)]
 pub struct Sessions {
-    all: HashMap<SessionId, Session>,
+    all: FxHashMap<SessionId, Session>,
 }
 
 impl Sessions {

@@ -6,6 +6,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -144,11 +145,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     async fn pump(&mut self) -> Result<std::convert::Infallible, Stop> {
         loop {
-            self.now = self.hub.now();
             self.requests().await?;
             self.refill().await?;
             self.wind().map_err(Stop::End)?;
-            match self.step().await? {
+            let step = self.step().await?;
+            self.now = self.hub.now();
+            match step {
                 Step::Read(0) => return Err(Stop::Lost),
                 Step::Read(_) => {
                     self.heard_at = self.now.mono;
@@ -193,6 +195,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             self.awaited_diffs += 1;
         }
         self.attachment.request(request).await?;
+        // A busy room may have kept it waiting.
+        self.now = self.hub.now();
         Ok(())
     }
 
@@ -260,7 +264,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     fn wind(&mut self) -> Result<(), End> {
         let limits = self.hub.limits().clone();
         let now = self.now.mono;
-        let lost_at = self.heard_at.plus(limits.idle_ms_max);
+        // Who is not read from shows by taking that it is there.
+        let seen_at = match self.may_take() {
+            true => self.heard_at,
+            false => self.heard_at.max(self.taken_at),
+        };
+        let lost_at = seen_at.plus(limits.idle_ms_max);
         let stalled_at = self.taken_at.plus(limits.write_stall_ms_max);
         if lost_at <= now || (!self.outgoing.is_empty() && stalled_at <= now) {
             return Err(End::Idle);
@@ -270,7 +279,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             Some(at) => at.0.abs_diff(self.now.wall.0),
             None => u64::MAX,
         };
-        let ask_at = self.heard_at.plus(limits.idle_ms_max / 2);
+        let ask_at = seen_at.plus(limits.idle_ms_max / 2);
         if ask_at <= now && !self.is_pinged {
             self.is_pinged = true;
             self.push(websocket::control(Opcode::Ping, &[]));
@@ -322,8 +331,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut chunk = [0_u8; READ_BYTES];
-        let mut buffer = ReadBuf::new(&mut chunk);
+        // Not even zeroed: this is tried once more after every write.
+        let mut chunk = [MaybeUninit::uninit(); READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut chunk);
         std::task::ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
         let filled = buffer.filled();
         self.incoming.extend_from_slice(filled);

@@ -1,0 +1,66 @@
+//! Owns running the real program for a bench, and what it costs.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use anyhow::Context;
+
+/// How many of a process's clock ticks are a second: Linux tells user space so on every machine.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// The program, until it is dropped; it is killed then, without a word.
+pub struct Server {
+    child: Child,
+    /// Open, as it is still writing there.
+    _greeting: BufReader<ChildStdout>,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Server {
+    /// Starts it on a free port and waits until it listens. `ROUNDTABLE_BIN` names another program
+    /// than the one that was built with the bench.
+    pub fn start(database_url: &str, folder: &Path) -> anyhow::Result<Self> {
+        let built = env!("CARGO_BIN_EXE_roundtable").into();
+        let program = std::env::var_os("ROUNDTABLE_BIN").unwrap_or(built);
+        let mut child = Command::new(&program)
+            .args(["serve", "--dev", "--log", "warn"])
+            .args(["--listen", "127.0.0.1:0", "--database-url", database_url])
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("start {}", program.display()))?;
+        let mut greeting = BufReader::new(child.stdout.take().context("its output")?);
+        let mut line = String::new();
+        greeting.read_line(&mut line)?;
+        let address = line.trim().rsplit("http://").next().unwrap_or_default();
+        let address = address.parse().with_context(|| format!("read {line:?}"))?;
+        Ok(Self {
+            child,
+            _greeting: greeting,
+            address,
+        })
+    }
+
+    /// Seconds of CPU that it has used: user and system, all threads.
+    pub fn cpu_seconds(&self) -> f64 {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(path).expect("it runs on Linux");
+        // The name, in brackets, may have spaces; utime and stime are fields 14 and 15.
+        let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        let ticks: f64 = ticks
+            .map(|ticks| ticks.parse::<f64>().expect("a number"))
+            .sum();
+        ticks / TICKS_PER_SECOND
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
