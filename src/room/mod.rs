@@ -277,6 +277,9 @@ impl Room {
 
     /// What a peer with this state vector lacks, and what the room has.
     pub fn diff(&mut self, state_vector: &[u8]) -> Result<(Bytes, Bytes), Refusal> {
+        if state_vector.len() > self.limits.state_vector_bytes_max {
+            return Err(Refusal::TooLarge);
+        }
         let peer = index::StateVector::parse(state_vector)
             .map_err(|_| Refusal::Malformed("state vector"))?;
         if self.document.is_foreign(&peer) {

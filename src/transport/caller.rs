@@ -1,8 +1,9 @@
 //! Owns who is calling: the token of a request, checked, and the room in its path, parsed.
 
-use axum::extract::{FromRequestParts, OriginalUri};
+use axum::extract::{FromRequestParts, OriginalUri, Query};
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
+use std::collections::HashMap;
 
 use super::App;
 use super::problem::Problem;
@@ -48,6 +49,19 @@ impl FromRequestParts<App> for InRoom {
         let room = room_named(name)?;
         let grant = bearer.grant(&room)?;
         Ok(Self { room, grant })
+    }
+}
+
+/// The parameters after the `?`.
+pub struct Params(pub HashMap<String, String>);
+
+impl FromRequestParts<App> for Params {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let query = Query::from_request_parts(parts, app).await;
+        let Query(params) = query.map_err(|_| Problem::malformed("the query is malformed"))?;
+        Ok(Self(params))
     }
 }
 

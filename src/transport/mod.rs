@@ -55,6 +55,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(http::wrong_method)
         .layer(CompressionLayer::new())
         .layer(http::body_limit(&app))
+        .layer(http::body_timeout(&app))
         .layer(http::cors(&app.origins));
 
     Router::new()

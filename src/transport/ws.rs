@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use super::App;
 use super::caller::room_named;
+use super::listener::Place;
 use super::problem::Problem;
 use super::socket::Socket;
 use crate::auth::{origin_allowed, subprotocol, token_in};
@@ -46,6 +47,7 @@ pub async fn open(
     let grant = bearer.grant(&room)?;
     let protocol = subprotocol(headers);
     let expires_at = grant.expires_at;
+    let place = request.extensions_mut().remove::<Place>();
     let upgrade = request
         .extensions_mut()
         .remove::<OnUpgrade>()
@@ -55,7 +57,11 @@ pub async fn open(
         .attach(&room, grant, Some(Dialect::Yjs), None)
         .await?;
     let connections = app.connections.clone();
-    connections.spawn(serve(app, upgrade, attachment, expires_at));
+    connections.spawn(async move {
+        serve(app, upgrade, attachment, expires_at).await;
+        // Until here it was one of the connections that are counted.
+        drop(place);
+    });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::super::App;
-use super::super::caller::InRoom;
+use super::super::caller::{InRoom, Params};
 use super::super::problem::Problem;
 use super::{number, stand};
 use crate::hub::Changes;
@@ -50,7 +50,7 @@ struct Wanted {
 pub async fn list(
     State(app): State<App>,
     caller: InRoom,
-    Query(query): Query<HashMap<String, String>>,
+    Params(query): Params,
 ) -> Result<Response, Problem> {
     let InRoom { room, grant } = caller;
     let wanted = wanted(&app, &query)?;

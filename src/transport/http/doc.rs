@@ -1,12 +1,11 @@
 //! Owns `/rooms/{room}/doc`: the whole document, as JSON or as a Yjs update.
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use std::collections::HashMap;
 
 use super::super::App;
-use super::super::caller::InRoom;
+use super::super::caller::{InRoom, Params};
 use super::super::problem::Problem;
 use super::stand;
 use crate::room::Access;
@@ -19,7 +18,7 @@ const OCTETS: &str = "application/octet-stream";
 pub async fn show(
     State(app): State<App>,
     caller: InRoom,
-    Query(query): Query<HashMap<String, String>>,
+    Params(query): Params,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let InRoom { room, grant } = caller;
@@ -56,7 +55,8 @@ pub async fn show(
         )
     };
     stand(&mut response, position);
-    let tag = format!("\"{}\"", position.version);
+    // Weak: what is merged shows before it has a version.
+    let tag = format!("W/\"{}\"", position.version);
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }

@@ -12,6 +12,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use super::App;
 use super::problem::Problem;
@@ -47,6 +48,11 @@ pub fn panicked(_: Box<dyn Any + Send>) -> Response {
 pub fn body_limit(app: &App) -> DefaultBodyLimit {
     let limits = app.hub.limits();
     DefaultBodyLimit::max(limits.update_bytes_max + limits.state_vector_bytes_max)
+}
+
+/// A body that stops arriving does not hold its connection.
+pub fn body_timeout(app: &App) -> RequestBodyTimeoutLayer {
+    RequestBodyTimeoutLayer::new(Duration::from_millis(app.hub.limits().handshake_ms_max))
 }
 
 /// Which pages may call, and what they may see.

@@ -1,15 +1,13 @@
 //! Owns `/rooms` and `/rooms/{room}`: the list, what a room says of itself, deletion.
 
-use std::collections::HashMap;
-
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::super::App;
-use super::super::caller::{Caller, InRoom, room_named};
+use super::super::caller::{Caller, InRoom, Params, room_named};
 use super::super::problem::Problem;
 use super::{number, stand};
 use crate::room::sessions::require;
@@ -27,7 +25,7 @@ const PAGE_MAX: u64 = 1_000;
 pub async fn list(
     State(app): State<App>,
     Caller(bearer): Caller,
-    Query(query): Query<HashMap<String, String>>,
+    Params(query): Params,
 ) -> Result<Json<Value>, Problem> {
     if !bearer.admin {
         return Err(Problem::forbidden());

@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -26,8 +27,9 @@ const EMPTY_UPDATE: [u8; 2] = [0, 0];
 pub async fn exchange(
     State(app): State<App>,
     caller: InRoom,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
+    let body = body?;
     let InRoom { room, grant } = caller;
     require(&grant, Access::Read, app.hub.now().wall)?;
     let (state_vector, update) = read(&body)?;
