@@ -264,10 +264,7 @@ impl Client {
             .iter()
             .map(|(client, clock)| (ClientID::new(client), clock))
             .collect();
-        self.doc
-            .transact()
-            .encode_state_as_update_v1(&since)
-            .into()
+        self.doc.transact().encode_state_as_update_v1(&since).into()
     }
 
     /// The client's document, read as the server reads its own.

@@ -1,9 +1,6 @@
 //! AP: what an edit does to the document, and what is said of it.
 
-use yrs::{
-    Any, Array, ArrayPrelim, Text, TextPrelim, XmlElementPrelim,
-    XmlFragment,
-};
+use yrs::{Any, Array, ArrayPrelim, Text, TextPrelim, XmlElementPrelim, XmlFragment};
 
 use super::*;
 
@@ -318,7 +315,10 @@ fn ap13_what_cannot_be_read_or_is_too_large_is_refused_and_changes_nothing() {
         told(&world.submit(1, &large), 1),
         [refused(1, Refusal::TooLarge)]
     );
-    assert_eq!((world.room.json(), world.room.was_written()), ("{}".into(), false));
+    assert_eq!(
+        (world.room.json(), world.room.was_written()),
+        ("{}".into(), false)
+    );
 }
 
 #[test]

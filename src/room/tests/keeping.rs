@@ -43,7 +43,10 @@ fn ke7_an_ack_and_a_version_wait_until_the_append_is_kept() {
     let effects = world.submit(1, &update);
     assert_eq!(told(&effects, 1), []);
     assert_eq!(world.room.position().version, Version::ZERO);
-    assert_eq!(world.room.since(Some((None, Version::ZERO))), CatchUp::Current);
+    assert_eq!(
+        world.room.since(Some((None, Version::ZERO))),
+        CatchUp::Current
+    );
     let effects = world.keep(&effects);
     assert_eq!(versions(&effects), [1]);
     assert_eq!(told(&effects, 1), [kept(&[1], &[&update], 1)]);
@@ -83,7 +86,11 @@ fn ke9_an_unclear_append_is_tried_again_as_it_was_and_ever_more_slowly() {
     }
     assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
     assert_eq!(versions(&world.appended(first.0, Outcome::Kept)), [1]);
-    assert_eq!(world.appended(first.0, Outcome::Kept), [], "it is long kept");
+    assert_eq!(
+        world.appended(first.0, Outcome::Kept),
+        [],
+        "it is long kept"
+    );
 }
 
 #[test]
@@ -236,11 +243,18 @@ fn ke15_a_snapshot_is_made_after_enough_entries_or_bytes_one_at_a_time() {
     let effects = world.tell(Input::Compacted {
         kept: Some((Version(3), Version(1))),
     });
-    assert_eq!(effects, [Effect::Compact { through: Version(8) }]);
+    assert_eq!(
+        effects,
+        [Effect::Compact {
+            through: Version(8)
+        }]
+    );
     assert_eq!(world.tell(Input::Compacted { kept: None }), []);
     assert_eq!(
         world.wait(5_000),
-        [Effect::Compact { through: Version(8) }],
+        [Effect::Compact {
+            through: Version(8)
+        }],
         "a failed one is tried again after a pause"
     );
     let done = Input::Compacted {
@@ -261,7 +275,9 @@ fn ke16_a_failed_snapshot_that_was_due_by_its_bytes_stays_due() {
     });
     world.attach(1);
     let effects = world.submit(1, &Client::new(11).set("t1", "n", &"x".repeat(2_000)));
-    let due = Effect::Compact { through: Version(1) };
+    let due = Effect::Compact {
+        through: Version(1),
+    };
     assert!(world.keep(&effects).contains(&due));
     world.tell(Input::Compacted { kept: None });
     assert_eq!(world.wait(5_000), [due]);
@@ -313,7 +329,10 @@ fn ca4_a_cursor_is_told_entries_of_memory_and_sent_to_the_log_for_older_ones() {
     let CatchUp::Replay(entries) = at(1) else {
         panic!("entries in memory are replayed");
     };
-    assert_eq!(entries.iter().map(|e| e.version.0).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(
+        entries.iter().map(|e| e.version.0).collect::<Vec<_>>(),
+        [2, 3]
+    );
     assert_eq!(at(3), CatchUp::Current);
     assert_eq!(at(4), CatchUp::Snapshot(Reason::Ahead));
     assert_eq!(world.room.since(None), CatchUp::Snapshot(Reason::New));

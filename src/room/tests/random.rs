@@ -416,7 +416,10 @@ impl Simulation {
     /// edited here at the same time, it would say without knowing of that.
     fn others_write(&mut self) {
         for entry in &self.log {
-            entry.updates.iter().for_each(|update| self.others.take(update));
+            entry
+                .updates
+                .iter()
+                .for_each(|update| self.others.take(update));
         }
         let value = self.dice.text();
         let update = self.others.edit(|txn| {
@@ -502,7 +505,11 @@ impl Simulation {
         assert_eq!(self.world.room.position().version.0, self.log.len() as u64);
         for update in &self.acked {
             let applied = folded.apply(update);
-            assert_eq!(applied, Ok(document::Applied::Nothing), "what is acked is kept");
+            assert_eq!(
+                applied,
+                Ok(document::Applied::Nothing),
+                "what is acked is kept"
+            );
         }
         let document: JsonValue = serde_json::from_str(&document).expect("JSON");
         assert_eq!(records_by_events(&self.log), records_in(&document["tasks"]));
@@ -520,7 +527,9 @@ impl Peer {
     fn lose(&mut self) {
         self.sent.clear();
         self.heard.clear();
-        self.others.values_mut().for_each(|(_, state)| *state = None);
+        self.others
+            .values_mut()
+            .for_each(|(_, state)| *state = None);
     }
 
     fn see(&mut self, shown: &[Shown]) {
@@ -535,8 +544,8 @@ impl Peer {
                 continue;
             }
             let known = self.others.entry(*client).or_insert((0, None));
-            let is_news = known.0 < *clock
-                || (known.0 == *clock && state.is_none() && known.1.is_some());
+            let is_news =
+                known.0 < *clock || (known.0 == *clock && state.is_none() && known.1.is_some());
             if is_news {
                 *known = (*clock, state.clone());
             }
@@ -578,7 +587,11 @@ fn records_by_events(log: &[Arc<Entry>]) -> Records {
         };
         assert_eq!(&**collection, "tasks");
         let is_there = records.contains_key(&**record);
-        assert_eq!(is_there, *kind != ChangeKind::Create, "{kind:?} of {record}");
+        assert_eq!(
+            is_there,
+            *kind != ChangeKind::Create,
+            "{kind:?} of {record}"
+        );
         let place = records.entry(record.to_string()).or_default();
         for FieldChange { field, old, new } in fields {
             let before = place.get(&**field).cloned();

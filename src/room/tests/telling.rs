@@ -67,7 +67,14 @@ fn te7_a_diff_has_what_the_peer_lacks_and_says_where_the_cursor_goes_on() {
     bob.take(&first);
     world.submit(1, &ada.set("t1", "name", "bread"));
     let events = told(&world.tell(sync(1, bob.state_vector())), 1);
-    let [Event::Diff { chunks, since, as_of }] = &events[..] else {
+    let [
+        Event::Diff {
+            chunks,
+            since,
+            as_of,
+        },
+    ] = &events[..]
+    else {
         panic!("{events:?}");
     };
     assert_eq!((since.len(), *as_of), (0, 2));
@@ -87,7 +94,10 @@ fn te8_who_joins_a_large_room_is_sent_a_state_made_before_and_the_updates_since(
             panic!("a diff");
         };
         let joiner = Client::new(33);
-        chunks.iter().chain(&since).for_each(|chunk| joiner.take(chunk));
+        chunks
+            .iter()
+            .chain(&since)
+            .for_each(|chunk| joiner.take(chunk));
         assert_eq!(joiner.json(), world.room.json());
         (chunks, since.len())
     };
