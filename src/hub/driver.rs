@@ -23,6 +23,9 @@ use crate::wire::Dialect;
 /// As many inputs are taken as one batch: what waits together travels together.
 const BATCH_INPUTS_MAX: usize = 512;
 
+/// Asked of a room, between two batches.
+type Question = Box<dyn FnOnce(&mut Room, Now) + Send>;
+
 /// What arrives in a room's mailbox.
 pub enum Mail {
     /// A session at the door; it is given its place in the ring of its dialect.
@@ -30,7 +33,7 @@ pub enum Mail {
     /// Something for the core.
     Input(Input),
     /// A question, answered between two batches.
-    Ask(Box<dyn FnOnce(&mut Room, Now) + Send>),
+    Ask(Question),
 }
 
 /// A session at the door.
