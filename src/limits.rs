@@ -45,6 +45,9 @@ pub struct Limits {
     pub mailbox_len: usize,
     /// Recent live frames, per generation: a reader that is further behind gets one diff.
     pub ring_bytes_max: usize,
+    /// What one session may leave untaken of what is said to it alone: a reader that asks takes it
+    /// before it asks again, so only one that is stuck has so much waiting.
+    pub outbox_events_max: usize,
     /// Recent entries in memory: a reconnect after a short absence does not ask the database.
     pub recent_bytes_max: usize,
     /// The same by number, since small entries cost more than their bytes.
@@ -124,6 +127,7 @@ impl Default for Limits {
             presence_grace_ms: 5_000,
             mailbox_len: 1_024,
             ring_bytes_max: 512 * KIB,
+            outbox_events_max: 8_192,
             recent_bytes_max: MIB,
             recent_entries_max: 4_096,
             entry_bytes_max: MIB,

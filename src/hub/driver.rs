@@ -11,7 +11,8 @@ use futures_util::stream::FuturesUnordered;
 use rustc_hash::FxHashMap;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::outbox::{Batch, LiveCursor, Outbox, Ring};
+use super::attachment::Attachment;
+use super::outbox::{Batch, Outbox, Ring};
 use super::registry::{Registry, RoomHandle};
 use super::{Shared, compactor, loader, rows};
 use crate::ids::{Epoch, Millis, Now, Position, RoomId, SessionId, UnixMillis};
@@ -22,6 +23,9 @@ use crate::wire::Dialect;
 /// As many inputs are taken as one batch: what waits together travels together.
 const BATCH_INPUTS_MAX: usize = 512;
 
+/// Asked of a room, between two batches.
+type Question = Box<dyn FnOnce(&mut Room, Now) + Send>;
+
 /// What arrives in a room's mailbox.
 pub enum Mail {
     /// A session at the door; it is given its place in the ring of its dialect.
@@ -29,7 +33,7 @@ pub enum Mail {
     /// Something for the core.
     Input(Input),
     /// A question, answered between two batches.
-    Ask(Box<dyn FnOnce(&mut Room, Now) + Send>),
+    Ask(Question),
 }
 
 /// A session at the door.
@@ -44,8 +48,8 @@ pub struct Arrival {
     pub dialect: Option<Dialect>,
     /// Where it is told.
     pub outbox: Arc<Outbox>,
-    /// Says that it is in.
-    pub reply: oneshot::Sender<Option<LiveCursor>>,
+    /// Says that it is in. Who does not wait for that any more drops it, and so departs.
+    pub reply: oneshot::Sender<Attachment>,
 }
 
 /// The receiving ends of a room's mailbox.
@@ -110,6 +114,11 @@ impl Driver {
             let deadline = self.room.deadline();
             tokio::select! {
                 biased;
+                // A busy mailbox is always ready: what must not wait for it stands before it.
+                () = drain.cancelled(), if !is_draining => {
+                    is_draining = true;
+                    self.feed(Input::Drain);
+                }
                 Some((session, departure)) = self.mailbox.departures.recv() => {
                     self.sessions.remove(&session);
                     self.feed(Input::Detach { session, departure });
@@ -126,17 +135,18 @@ impl Driver {
                     }
                 }
                 () = sleep_until(&self.shared, deadline) => self.feed(Input::Tick),
-                () = drain.cancelled(), if !is_draining => {
-                    is_draining = true;
-                    self.feed(Input::Drain);
-                }
             }
             self.settle();
         }
         self.registry.remove(&self.name, &self.handle);
+        self.shared.meter.backlog(&self.handle.backlog, 0);
     }
 
     fn open(&mut self, mail: Mail) {
+        if self.is_over {
+            // Whoever waits for an answer sees it dropped, and opens the room anew.
+            return;
+        }
         match mail {
             Mail::Input(input) => self.feed(input),
             Mail::Attach(arrival) => self.arrive(*arrival),
@@ -165,12 +175,12 @@ impl Driver {
         } else {
             Listen::Answers
         };
-        self.sessions.insert(session, outbox);
-        if reply.send(cursor).is_err() {
+        let attachment = Attachment::new(self.handle.clone(), session, outbox.clone(), cursor);
+        if reply.send(attachment).is_err() {
             // The connection ended while it waited at the door.
-            self.sessions.remove(&session);
             return;
         }
+        self.sessions.insert(session, outbox);
         self.feed(Input::Attach {
             session,
             grant,
@@ -282,8 +292,11 @@ impl Driver {
         if let Event::Refused { refusal, .. } = &event {
             self.shared.meter.refusal(refusal);
         }
-        if let Some(outbox) = self.sessions.get(&session) {
-            outbox.push(event);
+        let is_stuck = |outbox: &Arc<Outbox>| outbox.push(event).is_err();
+        if self.sessions.get(&session).is_some_and(is_stuck) {
+            self.sessions.remove(&session);
+            // An error would mean that this task is gone.
+            let _ = self.handle.departures.send((session, Departure::Lost));
         }
     }
 
@@ -362,7 +375,7 @@ impl Driver {
     fn fail(&mut self, offender: Option<SessionId>) {
         self.shared.meter.panic(&self.name);
         if let Some(outbox) = offender.and_then(|session| self.sessions.remove(&session)) {
-            outbox.push(Event::Ended(End::Malformed("update")));
+            let _ = outbox.push(Event::Ended(End::Malformed("update")));
         }
         self.end(&End::Internal);
     }
@@ -370,7 +383,8 @@ impl Driver {
     fn end(&mut self, end: &End) {
         self.publish();
         for outbox in self.sessions.values() {
-            outbox.push(Event::Ended(end.clone()));
+            // One that is stuck is told the end in any case.
+            let _ = outbox.push(Event::Ended(end.clone()));
         }
         self.is_over = true;
     }

@@ -33,6 +33,9 @@ use crate::store::group::GroupCommit;
 use crate::store::{Failure, Listed, Page, Store};
 use crate::wire::Dialect;
 
+/// A room may end just when it is asked something; one that ends so often ends of the question.
+const ASK_TRIES_MAX: usize = 3;
+
 /// What time it is, and random numbers: told to the hub by the composition.
 pub trait Clock: Send + Sync {
     /// What time it is.
@@ -169,7 +172,7 @@ impl Hub {
     ) -> Result<Attachment, Denial> {
         let session = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
         let client = client.unwrap_or_else(|| session.0.to_string().into());
-        let outbox = Arc::new(Outbox::default());
+        let outbox = Arc::new(Outbox::new(self.limits().outbox_events_max));
         let user = grant.identity.user.clone();
         loop {
             let handle = self.registry.open(&self.shared, room, &user).await?;
@@ -188,9 +191,9 @@ impl Hub {
                 .send(Mail::Attach(Box::new(arrival)))
                 .await
                 .is_ok()
-                && let Ok(live) = answer.await
+                && let Ok(attachment) = answer.await
             {
-                return Ok(Attachment::new(handle, session, outbox, live));
+                return Ok(attachment);
             }
             self.forget(room, &handle);
         }
@@ -203,7 +206,7 @@ impl Hub {
         grant: &Grant,
         question: impl FnOnce(&mut Room, Now) -> T + Clone + Send + 'static,
     ) -> Result<T, Denial> {
-        loop {
+        for _ in 0..ASK_TRIES_MAX {
             let handle = self
                 .registry
                 .open(&self.shared, room, &grant.identity.user)
@@ -220,6 +223,7 @@ impl Hub {
             }
             self.forget(room, &handle);
         }
+        Err(Denial::Internal)
     }
 
     fn forget(&self, room: &RoomId, handle: &Arc<RoomHandle>) {
@@ -264,14 +268,23 @@ impl Hub {
                 let rows = self.shared.store.read(room, head.epoch, after, page).await;
                 self.shared.meter.outcome("read", room, rows.as_ref().err());
                 let rows = rows.map_err(|failure| Denial::from(&failure))?;
-                let entries = rows.iter().map(|row| rows::decode(row).map(Arc::new));
+                // What was kept since is not yet told.
+                let rows = rows.iter().take_while(|row| row.version <= head.version);
+                let entries = rows.map(|row| rows::decode(row).map(Arc::new));
                 let entries: Vec<_> = entries
                     .collect::<Result<_, _>>()
                     .map_err(|_| Denial::Internal)?;
                 let last = entries.last().map_or(after, |entry| entry.version);
                 if entries.is_empty() {
-                    // The log was pruned between the plan and the reading.
-                    return Box::pin(self.changes(room, grant, since)).await;
+                    // The log was pruned meanwhile, or by another server.
+                    let state = self.ask(room, grant, |room, _| (room.json(), room.position()));
+                    let (document, head) = state.await?;
+                    let reason = Reason::Pruned;
+                    return Ok(Changes::Snapshot {
+                        reason,
+                        document,
+                        head,
+                    });
                 }
                 Ok(Changes::Replay {
                     entries,

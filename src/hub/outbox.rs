@@ -14,14 +14,19 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use crate::ids::SessionId;
-use crate::room::{Event, LiveEvent};
+use crate::room::{End, Event, LiveEvent};
 use crate::wire::Dialect;
 
 /// What one session is told, in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outbox {
     inner: Mutex<Queue>,
+    events_max: usize,
 }
+
+/// A reader takes nothing: its session is over.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stuck;
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -31,17 +36,34 @@ struct Queue {
 }
 
 impl Outbox {
-    /// Adds an event and wakes the reader.
-    pub fn push(&self, event: Event) {
-        let waker = {
+    /// An empty queue that holds at most so many events.
+    #[must_use]
+    pub fn new(events_max: usize) -> Self {
+        Self {
+            inner: Mutex::default(),
+            events_max,
+        }
+    }
+
+    /// Adds an event and wakes the reader. A reader that left too many is told the end instead of
+    /// all that it did not take.
+    pub fn push(&self, event: Event) -> Result<(), Stuck> {
+        let (waker, pushed) = {
             let mut queue = self.inner.lock();
-            queue.events.push_back(event);
+            let pushed = if queue.events.len() < self.events_max {
+                queue.events.push_back(event);
+                Ok(())
+            } else {
+                queue.events = [Event::Ended(End::Idle)].into();
+                Err(Stuck)
+            };
             queue.is_woken = true;
-            queue.waker.take()
+            (queue.waker.take(), pushed)
         };
         if let Some(waker) = waker {
             waker.wake();
         }
+        pushed
     }
 
     /// Wakes the reader: the ring has more.

@@ -31,6 +31,8 @@ pub struct Pending {
     pub changes: Vec<Change>,
 }
 
+type Entries = Arc<[Arc<Entry>]>;
+
 /// The batch in flight.
 #[derive(Debug)]
 pub struct Flight {
@@ -234,7 +236,7 @@ impl Gate {
     }
 
     /// The batch in flight has arrived: what may be said now.
-    pub fn arrive(&mut self) -> Option<(Arc<[Arc<Entry>]>, Vec<Answer>)> {
+    pub fn arrive(&mut self) -> Option<(Entries, Vec<Answer>)> {
         let flight = self.flight.take()?;
         self.cost -= flight.cost;
         self.attending -= flight.attending;

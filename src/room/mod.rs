@@ -4,6 +4,7 @@
 //! at once, because merging is commutative; the *kept lane* leaves only when the append it depends
 //! on is durable.
 
+mod announce;
 pub mod document;
 pub mod gate;
 pub mod grant;

@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod contract;
+mod hub;
 mod support;

@@ -1,0 +1,94 @@
+//! Owns how presence is taken from sessions and told to them: at most one message per tick.
+
+use std::sync::Arc;
+
+use super::Room;
+use super::grant::Access;
+use super::message::{Effect, End, Event, LiveEvent, Presented};
+use super::presence::Unfit;
+use crate::ids::{Now, SessionId};
+
+impl Room {
+    pub(super) fn present(
+        &mut self,
+        session: SessionId,
+        states: Vec<Presented>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(found) = self.sessions.find(session) else {
+            return;
+        };
+        if found.require(Access::Read, now.wall).is_err() {
+            let event = Event::Ended(End::Expired);
+            effects.push(Effect::Tell { session, event });
+            return;
+        }
+        let is_first = !found.is_present;
+        found.is_present |= states.iter().any(|presented| presented.state.is_some());
+        let identity = found.grant.identity.clone();
+        match self
+            .presence
+            .take(session, &identity, is_first, states, &self.limits)
+        {
+            Ok(told) => {
+                let own = told
+                    .everyone
+                    .into_iter()
+                    .chain(told.own)
+                    .collect::<Arc<[_]>>();
+                if !own.is_empty() {
+                    effects.push(Effect::Tell {
+                        session,
+                        event: Event::Presence(own),
+                    });
+                }
+                for (session, shown) in told.others {
+                    let event = Event::Presence([shown].into());
+                    effects.push(Effect::Tell { session, event });
+                }
+            }
+            Err(Unfit::Malformed(reason)) => {
+                let event = Event::Ended(End::Malformed(reason));
+                effects.push(Effect::Tell { session, event });
+            }
+            Err(Unfit::TooLarge) => {
+                effects.push(Effect::Tell {
+                    session,
+                    event: Event::Ended(End::TooLarge),
+                });
+            }
+        }
+    }
+
+    pub(super) fn tell_presence(
+        &mut self,
+        session: SessionId,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(found) = self.sessions.find(session) else {
+            return;
+        };
+        let event = match found.require(Access::Read, now.wall) {
+            Ok(()) => Event::Presence(self.presence.everyone()),
+            Err(_) => Event::Ended(End::Expired),
+        };
+        effects.push(Effect::Tell { session, event });
+    }
+
+    /// At most one message per tick tells all presence that changed.
+    pub(super) fn show_presence(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.presence.lapse(now.mono);
+        if !self.presence.has_changes() || now.mono < self.presence_due {
+            return;
+        }
+        self.presence_due = now.mono.plus(self.limits.presence_tick_ms);
+        let changed = self.presence.drain_changes();
+        self.live_count += 1;
+        effects.push(Effect::Live {
+            except: None,
+            event: LiveEvent::Presence(changed),
+        });
+    }
+}
