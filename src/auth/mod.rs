@@ -1,7 +1,7 @@
 //! Owns how a token becomes a grant. Knows nothing of sockets, and keeps no token.
 //!
 //! [`Auth`] checks a token once and gives a [`Bearer`]; a bearer is asked for a [`Grant`] per room.
-//! The algorithm is pinned by the configured key. The rules are in `docs/spec/access.md`.
+//! The algorithm is pinned by the configured key. The rules are in `docs/SPEC.md`.
 
 mod claims;
 mod credentials;

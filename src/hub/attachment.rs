@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::driver::Mail;
 use super::outbox::{Gathered, LiveCursor, Outbox};
-use super::registry::RoomHandle;
+use super::registry::{MAILBOX_KIB, RoomHandle};
 use crate::ids::SessionId;
 use crate::room::{Departure, Event, Grant, Input, Occasion, Ticket};
 use crate::wire::Request;
@@ -94,11 +94,14 @@ impl Attachment {
     }
 
     async fn send(&self, input: Input) -> Result<(), Gone> {
-        self.room
-            .mail
-            .send(Mail::Input(input))
-            .await
-            .map_err(|_| Gone)
+        let bytes = match &input {
+            Input::Submit { update, .. } => update.len(),
+            _ => 0,
+        };
+        let kib = (bytes / 1024 + 1).min(MAILBOX_KIB) as u32;
+        let space = self.room.space.clone().acquire_many_owned(kib).await;
+        let mail = Mail::Input(input, space.map_err(|_| Gone)?);
+        self.room.mail.send(mail).await.map_err(|_| Gone)
     }
 
     /// The peer said goodbye: its presence goes at once when this is dropped.

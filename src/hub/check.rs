@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{loader, rows};
 use crate::ids::{Epoch, RoomId, Version};
 use crate::room::Document;
+use crate::room::entry::{ChangeEvent, ChangeKind, Value};
 use crate::room::index::StateVector;
-use crate::room::message::{ChangeEvent, ChangeKind, Value};
 use crate::room::record::Cell;
 use crate::store::{Failure, Head, Store};
 

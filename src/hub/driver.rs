@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use rustc_hash::FxHashMap;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::attachment::Attachment;
 use super::outbox::{Batch, Outbox, Ring};
@@ -30,8 +30,8 @@ type Question = Box<dyn FnOnce(&mut Room, Now) + Send>;
 pub enum Mail {
     /// A session at the door; it is given its place in the ring of its dialect.
     Attach(Box<Arrival>),
-    /// Something for the core.
-    Input(Input),
+    /// Something for the core, and the room it takes in the mailbox.
+    Input(Input, OwnedSemaphorePermit),
     /// A question, answered between two batches.
     Ask(Question),
 }
@@ -126,7 +126,10 @@ impl Driver {
                 Some(input) = self.pending.next(), if !self.pending.is_empty() => {
                     self.feed(input);
                 }
-                count = self.mailbox.mail.recv_many(&mut mail, BATCH_INPUTS_MAX) => {
+                // A store that is behind is waited for: so do whoever writes, each at its own socket.
+                count = self.mailbox.mail.recv_many(&mut mail, BATCH_INPUTS_MAX),
+                    if !self.room.is_full() =>
+                {
                     if count == 0 {
                         break;
                     }
@@ -148,7 +151,7 @@ impl Driver {
             return;
         }
         match mail {
-            Mail::Input(input) => self.feed(input),
+            Mail::Input(input, _room) => self.feed(input),
             Mail::Attach(arrival) => self.arrive(*arrival),
             Mail::Ask(question) => {
                 let now = self.shared.clock.now();
@@ -240,7 +243,7 @@ impl Driver {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Live { except, event } => {
-                    self.shared.meter.live(self.sessions.len());
+                    self.shared.meter.live(&event, self.sessions.len());
                     for (ring, batch) in &mut self.rings {
                         batch.add(ring.dialect(), except, &event);
                     }

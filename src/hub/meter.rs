@@ -6,7 +6,7 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::ids::RoomId;
 use crate::metric;
-use crate::room::Refusal;
+use crate::room::{LiveEvent, Refusal};
 use crate::store::Failure;
 use crate::wire::Code;
 
@@ -43,8 +43,10 @@ impl Default for Meter {
 
 impl Meter {
     /// One live event for so many sessions.
-    pub fn live(&self, sessions: usize) {
-        self.updates.increment(1);
+    pub fn live(&self, event: &LiveEvent, sessions: usize) {
+        if let LiveEvent::Update(_) = event {
+            self.updates.increment(1);
+        }
         self.deliveries.increment(sessions as u64);
     }
 

@@ -2,6 +2,7 @@
 //! transports hold.
 
 pub mod attachment;
+mod changes;
 pub mod check;
 mod compactor;
 mod driver;
@@ -20,17 +21,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use attachment::Attachment;
+pub use changes::Changes;
 pub use outbox::Gathered;
 
 use self::driver::{Arrival, Mail};
 use self::meter::Meter;
 use self::outbox::Outbox;
 use self::registry::{Registry, RoomHandle};
-use crate::ids::{Epoch, Now, Position, RoomId, SessionId, Version};
+use crate::ids::{Now, RoomId, SessionId, Version};
 use crate::limits::Limits;
-use crate::room::{CatchUp, Entry, Grant, Reason, Refusal, Room};
+use crate::room::{Grant, Refusal, Room};
 use crate::store::group::GroupCommit;
-use crate::store::{Failure, Listed, Page, Store};
+use crate::store::{Failure, Listed, Store};
 use crate::wire::Dialect;
 
 /// A room may end just when it is asked something; one that ends so often ends of the question.
@@ -82,31 +84,6 @@ impl From<&Failure> for Denial {
             Failure::Refused(_) | Failure::Corrupt(_) => Self::Internal,
         }
     }
-}
-
-/// Entries after a position, or why there are none.
-#[derive(Debug)]
-pub enum Changes {
-    /// The position is the head.
-    Current(Position),
-    /// Entries in order, where the room stands, and whether there are more.
-    Replay {
-        /// At least one.
-        entries: Vec<Arc<Entry>>,
-        /// The room's head.
-        head: Position,
-        /// Whether the head is further on.
-        has_more: bool,
-    },
-    /// Versions cannot be replayed: the document as JSON, as of the head.
-    Snapshot {
-        /// Why.
-        reason: Reason,
-        /// The document.
-        document: String,
-        /// Where it stands.
-        head: Position,
-    },
 }
 
 /// The live rooms of this process, and the way to them.
@@ -229,69 +206,6 @@ impl Hub {
     fn forget(&self, room: &RoomId, handle: &Arc<RoomHandle>) {
         if handle.mail.is_closed() {
             self.registry.remove(room, handle);
-        }
-    }
-
-    /// Entries after a position: from memory, from the log, or the whole state with the reason.
-    pub async fn changes(
-        &self,
-        room: &RoomId,
-        grant: &Grant,
-        since: Option<(Option<Epoch>, Version)>,
-    ) -> Result<Changes, Denial> {
-        let plan = self.ask(room, grant, move |room, _| {
-            let plan = room.since(since);
-            let document = match &plan {
-                CatchUp::Snapshot(_) => Some(room.json()),
-                CatchUp::Current | CatchUp::Replay(_) | CatchUp::Log(_) => None,
-            };
-            (plan, room.position(), document)
-        });
-        let (plan, head, document) = plan.await?;
-        match plan {
-            CatchUp::Current => Ok(Changes::Current(head)),
-            CatchUp::Replay(entries) => Ok(Changes::Replay {
-                entries,
-                head,
-                has_more: false,
-            }),
-            CatchUp::Snapshot(reason) => Ok(Changes::Snapshot {
-                reason,
-                document: document.unwrap_or_default(),
-                head,
-            }),
-            CatchUp::Log(after) => {
-                let page = Page {
-                    rows: self.limits().recent_entries_max,
-                    bytes: 4 << 20,
-                };
-                let rows = self.shared.store.read(room, head.epoch, after, page).await;
-                self.shared.meter.outcome("read", room, rows.as_ref().err());
-                let rows = rows.map_err(|failure| Denial::from(&failure))?;
-                // What was kept since is not yet told.
-                let rows = rows.iter().take_while(|row| row.version <= head.version);
-                let entries = rows.map(|row| rows::decode(row).map(Arc::new));
-                let entries: Vec<_> = entries
-                    .collect::<Result<_, _>>()
-                    .map_err(|_| Denial::Internal)?;
-                let last = entries.last().map_or(after, |entry| entry.version);
-                if entries.is_empty() {
-                    // The log was pruned meanwhile, or by another server.
-                    let state = self.ask(room, grant, |room, _| (room.json(), room.position()));
-                    let (document, head) = state.await?;
-                    let reason = Reason::Pruned;
-                    return Ok(Changes::Snapshot {
-                        reason,
-                        document,
-                        head,
-                    });
-                }
-                Ok(Changes::Replay {
-                    entries,
-                    head,
-                    has_more: last < head.version,
-                })
-            }
         }
     }
 

@@ -8,17 +8,22 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared as SharedFuture};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::driver::{Driver, Mail, Mailbox};
 use super::{Denial, Shared, loader};
 use crate::ids::{Epoch, Position, RoomId, SessionId};
 use crate::room::{Departure, Room};
 
+/// A mailbox holds two of the largest updates, so that memory stays bounded while a room waits.
+pub const MAILBOX_KIB: usize = 32 * 1024;
+
 /// How others reach a live room.
 pub struct RoomHandle {
     /// Where inputs go.
     pub mail: mpsc::Sender<Mail>,
+    /// How many bytes the mailbox takes, in KiB.
+    pub space: Arc<Semaphore>,
     /// Where departures go.
     pub departures: mpsc::UnboundedSender<(SessionId, Departure)>,
     /// The last durable position.
@@ -170,6 +175,7 @@ async fn begin(
     let (head, head_receiver) = watch::channel(core.position());
     let handle = Arc::new(RoomHandle {
         mail,
+        space: Arc::new(Semaphore::new(MAILBOX_KIB)),
         departures,
         head: head_receiver,
         backlog: AtomicUsize::new(0),

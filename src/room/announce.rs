@@ -71,7 +71,7 @@ impl Room {
             return;
         };
         let event = match found.require(Access::Read, now.wall) {
-            Ok(()) => Event::Presence(self.presence.everyone()),
+            Ok(()) => Event::Presence(self.presence.everyone_and_gone()),
             Err(_) => Event::Ended(End::Expired),
         };
         effects.push(Effect::Tell { session, event });

@@ -11,8 +11,8 @@ use yrs::{
     ClientID, Doc, OffsetKind, Options, Out, ReadTxn, Transact, TransactionMut, Update, WriteTxn,
 };
 
+use super::entry::{Change, ChangeKind, FieldChange, Value};
 use super::index::{Index, RootKind, StateVector};
-use super::message::{Change, ChangeKind, FieldChange, Value};
 use super::record::{Cell, Writer, read_cell, read_field};
 use super::update::{self, Checked, Rejected, Touch};
 

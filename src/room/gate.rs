@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::message::{Actor, Change, ChangeEvent, ChangeKind, Entry, Ticket};
+use super::entry::{Actor, Change, ChangeEvent, ChangeKind, Entry};
+use super::message::Ticket;
 use super::timeline;
 use crate::ids::{AppendId, SessionId, UnixMillis, Version};
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::document::{Applied, Fault};
+use super::entry::Entry;
 use super::gate::Answer;
 use super::grant::Access;
-use super::message::{Effect, End, Entry, Event, Outcome, Ticket};
+use super::message::{Effect, End, Event, Outcome, Ticket};
 use super::{Phase, Room};
 use crate::ids::{AppendId, Epoch, Millis, Now, SessionId, Version};
 
@@ -30,6 +31,11 @@ enum Wanted {
 impl Retry {
     pub(super) fn due(&self) -> Option<Millis> {
         self.due
+    }
+
+    /// Whether the store did not answer since it last kept something.
+    pub(super) fn is_away(&self) -> bool {
+        self.wait_ms > 0
     }
 }
 

@@ -213,7 +213,8 @@ impl Room {
         }
         let backlog = self.gate.backlog_bytes();
         // One update always fits, however large it may be.
-        if backlog > 0 && backlog + update.len() > self.limits.backlog_bytes_max {
+        let is_over = backlog > 0 && backlog + update.len() > self.limits.backlog_bytes_max;
+        if is_over && self.retry.is_away() {
             // Nor is what everyone says who comes to read a write.
             return match self.document.knows(&update) {
                 Ok(true) => self.known(session, ticket, occasion, &update, effects),

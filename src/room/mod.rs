@@ -6,6 +6,7 @@
 
 mod announce;
 pub mod document;
+pub mod entry;
 pub mod gate;
 pub mod grant;
 pub mod index;
@@ -24,10 +25,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use document::{Document, Fault};
+pub use entry::Entry;
 pub use grant::{Access, Grant, Identity};
 pub use message::{
-    Departure, Effect, End, Entry, Event, Input, Listen, LiveEvent, Occasion, Outcome, Refusal,
-    Standing, Ticket,
+    Departure, Effect, End, Event, Input, Listen, LiveEvent, Occasion, Outcome, Refusal, Standing,
+    Ticket,
 };
 pub use timeline::{CatchUp, Reason};
 
@@ -245,6 +247,12 @@ impl Room {
     #[must_use]
     pub fn live_count(&self) -> u64 {
         self.live_count
+    }
+
+    /// Whether the store works and is behind: no more is to be taken in before it has caught up.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.gate.backlog_bytes() > self.limits.backlog_bytes_max && !self.retry.is_away()
     }
 
     /// About how many bytes of memory wait to become durable.

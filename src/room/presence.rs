@@ -306,6 +306,22 @@ impl Presence {
             .collect()
     }
 
+    /// Everyone who is here, and who left not long ago: what somebody needs that missed goodbyes.
+    #[must_use]
+    pub fn everyone_and_gone(&self) -> Arc<[Shown]> {
+        let mut clients: Vec<u64> = self
+            .members
+            .keys()
+            .chain(self.gone.keys())
+            .copied()
+            .collect();
+        clients.sort_unstable();
+        clients
+            .into_iter()
+            .map(|client| self.shown(client))
+            .collect()
+    }
+
     /// Whether nobody is here.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use yrs::{Any, Array, GetString, Map, Number, Out, ReadTxn, Text, XmlFragment};
 
-use super::message::{Json, Value};
+use super::entry::{Json, Value};
 
 /// Values are told whole up to so many bytes, so that an edit of a long text costs what one of a
 /// short text does.

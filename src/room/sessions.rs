@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::entry::Actor;
 use super::grant::{Access, Grant};
-use super::message::{Actor, Listen, Refusal};
+use super::message::{Listen, Refusal};
 use crate::ids::{SessionId, UnixMillis};
 
 /// One attachment of one connection.

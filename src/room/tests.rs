@@ -1,4 +1,4 @@
-//! The room by its rules (`docs/spec/core.md`), and at random against its clients.
+//! The room by its rules (`docs/SPEC.md`), and at random against its clients.
 
 mod applying;
 mod keeping;
@@ -11,7 +11,7 @@ use yrs::{
     WriteTxn, updates::decoder::Decode,
 };
 
-use super::message::{Change, ChangeKind, FieldChange, Json, Value};
+use super::entry::{Change, ChangeKind, FieldChange, Json, Value};
 use super::*;
 use crate::ids::{RoomId, SessionId, UnixMillis};
 

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::message::{Change, Entry, Value};
+use super::entry::{Change, Entry, Value};
 use crate::ids::{Epoch, Position, Version};
 
 /// Where a kept cursor stands, and so what it needs.

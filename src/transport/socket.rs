@@ -212,7 +212,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             };
             self.tell(event)?;
         }
-        if self.outgoing.bytes() < READY_BYTES && self.behind.is_none() {
+        // What comes before an awaited diff would rest on what the peer does not have yet.
+        let may_gather = self.behind.is_none() && self.awaited_diffs == 0;
+        if self.outgoing.bytes() < READY_BYTES && may_gather {
             let gather = |frames: &mut _| self.attachment.gather(READY_BYTES, frames);
             let (gathered, bytes) = self.outgoing.fill(gather);
             self.note_told(bytes);

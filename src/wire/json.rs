@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::ids::{Epoch, RoomId, UnixMillis};
 use crate::room::Entry;
-use crate::room::message::{Actor, Change, ChangeEvent, ChangeKind, FieldChange, Json, Value};
+use crate::room::entry::{Actor, Change, ChangeEvent, ChangeKind, FieldChange, Json, Value};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,7 +29,7 @@ struct StoredEvent<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     record_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    changes: Vec<FieldTwin<'a>>,
+    changes: Vec<StoredField<'a>>,
     #[serde(borrow)]
     user_id: Cow<'a, str>,
     #[serde(borrow)]
@@ -54,26 +54,51 @@ struct EventTwin<'a> {
     timestamp: String,
 }
 
+/// A change of a field in the log: it says which of its values are left out.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct FieldTwin<'a> {
+struct StoredField<'a> {
     #[serde(borrow)]
     field: Cow<'a, str>,
-    #[serde(
-        borrow,
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(borrow, default, deserialize_with = "present")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     old_value: Option<&'a RawValue>,
-    #[serde(
-        borrow,
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(borrow, default, deserialize_with = "present")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     new_value: Option<&'a RawValue>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    truncated: Option<Cut>,
+}
+
+/// Which values are too long to be told.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Cut {
+    Old,
+    New,
+    Both,
+}
+
+impl Cut {
+    fn of(change: &FieldChange) -> Option<Self> {
+        match (&change.old, &change.new) {
+            (Value::TooLong, Value::TooLong) => Some(Self::Both),
+            (Value::TooLong, _) => Some(Self::Old),
+            (_, Value::TooLong) => Some(Self::New),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FieldTwin<'a> {
+    field: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_value: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_value: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
 }
 
@@ -116,10 +141,21 @@ impl From<Kind> for ChangeKind {
 impl<'a> From<&'a FieldChange> for FieldTwin<'a> {
     fn from(change: &'a FieldChange) -> Self {
         Self {
+            field: &change.field,
+            old_value: raw(&change.old),
+            new_value: raw(&change.new),
+            truncated: Cut::of(change).is_some(),
+        }
+    }
+}
+
+impl<'a> From<&'a FieldChange> for StoredField<'a> {
+    fn from(change: &'a FieldChange) -> Self {
+        Self {
             field: Cow::Borrowed(&change.field),
             old_value: raw(&change.old),
             new_value: raw(&change.new),
-            truncated: change.old == Value::TooLong || change.new == Value::TooLong,
+            truncated: Cut::of(change),
         }
     }
 }
@@ -133,16 +169,18 @@ fn raw(value: &Value) -> Option<&RawValue> {
     }
 }
 
-impl FieldTwin<'_> {
+impl StoredField<'_> {
     fn into_change(self) -> FieldChange {
-        let value = |raw: Option<&RawValue>| match raw {
+        let value = |raw: Option<&RawValue>, cut| match raw {
             Some(raw) => Value::Json(Json(raw.get().into())),
-            None if self.truncated => Value::TooLong,
+            None if self.truncated == Some(cut) || self.truncated == Some(Cut::Both) => {
+                Value::TooLong
+            }
             None => Value::Absent,
         };
         FieldChange {
-            old: value(self.old_value),
-            new: value(self.new_value),
+            old: value(self.old_value, Cut::Old),
+            new: value(self.new_value, Cut::New),
             field: (*self.field).into(),
         }
     }
@@ -184,7 +222,7 @@ pub fn encode_events(entry: &Entry) -> String {
             r#type: change.kind.into(),
             collection: Cow::Borrowed(&change.collection),
             record_id: change.record.as_deref().map(Cow::Borrowed),
-            changes: change.fields.iter().map(FieldTwin::from).collect(),
+            changes: change.fields.iter().map(StoredField::from).collect(),
             user_id: Cow::Borrowed(&actor.user),
             client_id: Cow::Borrowed(&actor.client),
         })
@@ -205,7 +243,7 @@ pub fn decode_events(text: &str) -> Result<Vec<ChangeEvent>, serde_json::Error> 
                 fields: event
                     .changes
                     .into_iter()
-                    .map(FieldTwin::into_change)
+                    .map(StoredField::into_change)
                     .collect(),
             },
             actor: Actor {
@@ -298,6 +336,8 @@ mod tests {
                 field("a", Value::Absent, json("null")),
                 field("b", json("[1,{\"x\":\"\\u0000\"}]"), Value::Absent),
                 field("c", Value::TooLong, Value::TooLong),
+                field("d", Value::TooLong, Value::Absent),
+                field("e", Value::Absent, Value::TooLong),
             ],
         };
         let document = Change {
@@ -346,7 +386,8 @@ mod tests {
             .to_owned()
             + r#""index":0,"id":"00000000-0000-0000-0000-000000000000:7:0","type":"update","#
             + r#""collection":"records","recordId":"r1","changes":[{"field":"a","newValue":null},"#
-            + r#"{"field":"b","oldValue":[1,{"x":"\u0000"}]},{"field":"c","truncated":true}],"#
+            + r#"{"field":"b","oldValue":[1,{"x":"\u0000"}]},{"field":"c","truncated":true},{"field":"d","truncated":true},"#
+            + r#"{"field":"e","truncated":true}],"#
             + r#""userId":"ada","clientId":"tab \"1\"","timestamp":"2026-11-21T09:34:53.095Z"}"#;
         assert_eq!(events[0].get(), first);
         assert_eq!(events.len(), 2);

@@ -105,7 +105,7 @@ async fn answer(attachment: &Attachment) -> Event {
 async fn edit(attachment: &mut Attachment, update: &Bytes) -> Version {
     attachment.submit(update.clone()).await.unwrap();
     match answer(attachment).await {
-        Event::Kept { version, .. } | Event::Known { version, .. } => version,
+        Event::Kept { version, .. } => version,
         other => panic!("{other:?}"),
     }
 }

@@ -144,7 +144,7 @@ fn ke11_a_room_that_is_another_one_in_the_store_ends_for_everyone() {
 }
 
 #[test]
-fn ke12_a_full_backlog_refuses_and_one_update_always_fits() {
+fn ke12_a_full_backlog_refuses_while_the_store_is_away_and_one_update_always_fits() {
     let mut world = World::with(Limits {
         backlog_bytes_max: 2_000,
         ..Limits::default()
@@ -155,6 +155,9 @@ fn ke12_a_full_backlog_refuses_and_one_update_always_fits() {
     let first = world.submit(1, &large);
     assert!(append_in(&first).is_some());
     let small = ada.set("t1", "name", "a");
+    assert!(world.room.is_full(), "the store is only behind");
+    world.appended(id_in(&first), Outcome::Unclear);
+    assert!(!world.room.is_full(), "nobody knows when it is back");
     assert_eq!(
         told(&world.submit(1, &small), 1),
         [refused(1, Refusal::Unavailable)]
