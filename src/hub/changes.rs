@@ -7,11 +7,8 @@ use crate::ids::{Epoch, Position, RoomId, Version};
 use crate::room::{CatchUp, Entry, Grant, Reason};
 use crate::store::{Failure, Page};
 
-/// One step of replaying the log to somebody.
-const PAGE: Page = Page {
-    rows: 4_096,
-    bytes: 4 << 20,
-};
+/// One step of replaying the log to somebody, beside the number of entries kept in memory.
+const PAGE_BYTES: usize = 4 << 20;
 
 /// Entries after a position, or why there are none.
 #[derive(Debug)]
@@ -70,7 +67,11 @@ impl Hub {
         head: Position,
         after: Version,
     ) -> Result<Changes, Denial> {
-        let rows = self.shared.store.read(room, head.epoch, after, PAGE).await;
+        let page = Page {
+            rows: self.limits().recent_entries_max,
+            bytes: PAGE_BYTES,
+        };
+        let rows = self.shared.store.read(room, head.epoch, after, page).await;
         let rows = self.counted("read", room, rows)?;
         // What was kept since is not yet told.
         let rows = rows.iter().take_while(|row| row.version <= head.version);

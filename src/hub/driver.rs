@@ -11,13 +11,13 @@ use futures_util::stream::FuturesUnordered;
 use rustc_hash::FxHashMap;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
+use super::Shared;
 use super::attachment::Attachment;
+use super::errands::Errands;
 use super::outbox::{Batch, Outbox, Ring};
 use super::registry::{Registry, RoomHandle};
-use super::{Shared, compactor, loader, rows};
-use crate::ids::{Epoch, Millis, Now, Position, RoomId, SessionId, UnixMillis};
-use crate::room::{Departure, Effect, End, Event, Grant, Input, Listen, Outcome, Room};
-use crate::store::{Append, Appended, Failure};
+use crate::ids::{Millis, Now, Position, RoomId, SessionId};
+use crate::room::{Departure, Effect, End, Event, Grant, Input, Listen, Room};
 use crate::wire::Dialect;
 
 /// As many inputs are taken as one batch: what waits together travels together.
@@ -64,7 +64,6 @@ pub struct Mailbox {
 pub struct Driver {
     room: Room,
     name: RoomId,
-    epoch: Epoch,
     shared: Arc<Shared>,
     registry: Arc<Registry>,
     handle: Arc<RoomHandle>,
@@ -89,7 +88,6 @@ impl Driver {
         head: watch::Sender<Position>,
     ) -> Self {
         Self {
-            epoch: room.epoch(),
             room,
             name,
             shared,
@@ -126,7 +124,7 @@ impl Driver {
                 Some(input) = self.pending.next(), if !self.pending.is_empty() => {
                     self.feed(input);
                 }
-                // A store that is behind is waited for: so do whoever writes, each at its own socket.
+                // A store that is behind is waited for, by whoever writes, too.
                 count = self.mailbox.mail.recv_many(&mut mail, BATCH_INPUTS_MAX),
                     if !self.room.is_full() =>
                 {
@@ -253,33 +251,14 @@ impl Driver {
                     id,
                     expected,
                     entries,
-                } => {
-                    let append = Append {
-                        room: self.name.clone(),
-                        epoch: self.epoch,
-                        id,
-                        expected,
-                        rows: entries.iter().map(|entry| rows::encode(entry)).collect(),
-                    };
-                    self.append(append);
-                }
+                } => self.send(|errands| errands.append(id, expected, entries)),
                 Effect::Release { entries } => {
                     self.shared.meter.entries(entries.len());
                     self.head.send_replace(self.room.position());
                 }
-                Effect::Fetch { after } => self.fetch(after),
-                Effect::Compact { through } => self.compact(through),
-                Effect::Erase { former } => {
-                    let (shared, name, epoch) =
-                        (self.shared.clone(), self.name.clone(), self.epoch);
-                    self.pending.push(Box::pin(async move {
-                        let erased = shared.store.delete(&name, epoch, &former).await;
-                        shared.meter.outcome("delete", &name, erased.as_ref().err());
-                        Input::Erased {
-                            is_done: erased.is_ok(),
-                        }
-                    }));
-                }
+                Effect::Fetch { after } => self.send(|errands| errands.fetch(after)),
+                Effect::Compact { through } => self.send(|errands| errands.compact(through)),
+                Effect::Erase { former } => self.send(|errands| errands.erase(former)),
                 Effect::Rest => self.is_over = self.registry.release(&self.name, &self.handle),
                 Effect::Abandon { end } => self.end(&end),
             }
@@ -322,56 +301,16 @@ impl Driver {
         }
     }
 
-    fn append(&mut self, append: Append) {
-        let (shared, id, name) = (self.shared.clone(), append.id, self.name.clone());
-        self.pending.push(Box::pin(async move {
-            let begun = shared.clock.now().mono;
-            let answer = shared.journal.append(append).await;
-            shared.meter.append(shared.clock.now().mono.0 - begun.0);
-            shared.meter.outcome("append", &name, answer.as_ref().err());
-            let outcome = match answer {
-                Ok(Appended::Kept) => Outcome::Kept,
-                Ok(Appended::Moved(stands)) => Outcome::Moved(stands),
-                Err(_) => Outcome::Unclear,
-            };
-            Input::Appended { id, outcome }
-        }));
-    }
-
-    fn fetch(&mut self, after: crate::ids::Version) {
-        let (shared, name, epoch) = (self.shared.clone(), self.name.clone(), self.epoch);
-        self.pending.push(Box::pin(async move {
-            let read = shared.store.read(&name, epoch, after, loader::PAGE).await;
-            let entries = read.and_then(|rows| {
-                let decoded = rows.iter().map(|row| rows::decode(row).map(Arc::new));
-                decoded
-                    .collect::<Result<Vec<_>, _>>()
-                    .map_err(Failure::Corrupt)
-            });
-            shared.meter.outcome("read", &name, entries.as_ref().err());
-            Input::Fetched {
-                entries: entries.ok(),
-            }
-        }));
-    }
-
-    fn compact(&mut self, through: crate::ids::Version) {
-        let (shared, name, epoch) = (self.shared.clone(), self.name.clone(), self.epoch);
-        let retention = shared.limits.log_retention_ms;
-        let before = UnixMillis(shared.clock.now().wall.0.saturating_sub(retention as i64));
-        self.pending.push(Box::pin(async move {
-            let task = {
-                let (shared, name) = (shared.clone(), name.clone());
-                async move { compactor::compact(&shared.store, &name, epoch, through, before).await }
-            };
-            // A task of its own: folding a large room takes a while, and a panic in it stays there.
-            let kept = match tokio::spawn(task).await {
-                Ok(kept) => kept,
-                Err(_) => Err(Failure::Corrupt("folding panicked".into())),
-            };
-            shared.meter.outcome("compact", &name, kept.as_ref().err());
-            Input::Compacted { kept: kept.ok() }
-        }));
+    fn send<F>(&mut self, errand: impl FnOnce(Errands) -> F)
+    where
+        F: Future<Output = Input> + Send + 'static,
+    {
+        let errands = Errands {
+            shared: self.shared.clone(),
+            name: self.name.clone(),
+            epoch: self.room.epoch(),
+        };
+        self.pending.push(Box::pin(errand(errands)));
     }
 
     /// The core panicked: the room ends and is opened anew by whoever comes next.

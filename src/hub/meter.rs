@@ -77,7 +77,7 @@ impl Meter {
     /// The core panicked.
     pub fn panic(&self, room: &RoomId) {
         self.panics.increment(1);
-        tracing::error!(%room, "the room's core panicked; it is opened anew for whoever comes next");
+        tracing::error!(%room, "the room's core panicked: it is opened anew");
     }
 
     /// A call to the store ended, well or not. An absence is logged once, when it begins and when

@@ -6,6 +6,7 @@ mod changes;
 pub mod check;
 mod compactor;
 mod driver;
+mod errands;
 pub mod loader;
 pub mod meter;
 pub mod outbox;

@@ -13,7 +13,7 @@ use yrs::{
 
 use super::entry::{Change, ChangeKind, FieldChange, Value};
 use super::index::{Index, RootKind, StateVector};
-use super::record::{Cell, Writer, read_cell, read_field};
+use super::record::{Cell, Writer, read_cell, read_field, record_change};
 use super::update::{self, Checked, Rejected, Touch};
 
 /// Stored updates in one transaction. More save nothing, and from a thousand on it gets slower:
@@ -283,13 +283,7 @@ fn changes<T: ReadTxn>(txn: &T, before: Before<'_>) -> Vec<Change> {
     let mut slots: BTreeMap<(&Arc<str>, &Arc<str>), usize> = BTreeMap::new();
     let is_alone = before.len() == 1;
     let mut documents: SmallVec<[Arc<str>; 1]> = SmallVec::new();
-    let mut whole: Vec<(&Arc<str>, &Arc<str>)> = Vec::new();
-    for (touch, held) in &before {
-        if let (Touch::Record { root, record }, Held::Cell(_)) = (touch, held) {
-            whole.push((root, record));
-        }
-    }
-    whole.sort_unstable();
+    let whole = written_whole(&before);
     for (touch, held) in before {
         match (touch, held) {
             (Touch::Record { root, record }, Held::Cell(old)) => {
@@ -343,54 +337,26 @@ fn changes<T: ReadTxn>(txn: &T, before: Before<'_>) -> Vec<Change> {
     }
     documents.sort_unstable();
     documents.dedup();
-    changes.extend(documents.into_iter().map(|collection| Change {
+    changes.extend(documents.into_iter().map(document_change));
+    changes
+}
+
+/// The records whose place in the collection was written, sorted.
+fn written_whole<'a>(before: &Before<'a>) -> Vec<(&'a Arc<str>, &'a Arc<str>)> {
+    let records = before.iter().filter_map(|(touch, _)| match touch {
+        Touch::Record { root, record } => Some((root, record)),
+        Touch::Root(_) | Touch::Field { .. } => None,
+    });
+    let mut records: Vec<_> = records.collect();
+    records.sort_unstable();
+    records
+}
+
+fn document_change(collection: Arc<str>) -> Change {
+    Change {
         kind: ChangeKind::Document,
         collection,
         record: None,
         fields: Vec::new(),
-    }));
-    changes
-}
-
-/// What became of a record whose place in the collection was written.
-fn record_change(root: &Arc<str>, record: &Arc<str>, old: Cell, new: Cell) -> Option<Change> {
-    let (kind, old, new) = match (old, new) {
-        (Cell::Record(old), Cell::Record(new)) => (ChangeKind::Update, old, new),
-        (Cell::Record(old), Cell::Absent | Cell::Plain) => {
-            (ChangeKind::Delete, old, BTreeMap::new())
-        }
-        (Cell::Absent | Cell::Plain, Cell::Record(new)) => {
-            (ChangeKind::Create, BTreeMap::new(), new)
-        }
-        (Cell::Absent | Cell::Plain, Cell::Absent | Cell::Plain) => return None,
-    };
-    let mut fields = Vec::new();
-    for (field, before) in &old {
-        let after = new.get(field).cloned().unwrap_or(Value::Absent);
-        if *before != after || after == Value::TooLong {
-            fields.push(FieldChange {
-                field: field.clone(),
-                old: before.clone(),
-                new: after,
-            });
-        }
     }
-    for (field, after) in new {
-        if !old.contains_key(&field) {
-            fields.push(FieldChange {
-                field,
-                old: Value::Absent,
-                new: after,
-            });
-        }
-    }
-    if kind == ChangeKind::Update && fields.is_empty() {
-        return None;
-    }
-    Some(Change {
-        kind,
-        collection: root.clone(),
-        record: Some(record.clone()),
-        fields,
-    })
 }

@@ -197,28 +197,13 @@ impl Room {
         if update.len() > self.limits.update_bytes_max {
             return Err(Refusal::TooLarge);
         }
-        if let Err(refusal) = may_write {
+        if let Err(refusal) = may_write.and_then(|()| self.takes(update.len())) {
             // A reader answers the greeting, too: what is known already changes nothing and is no
             // offence.
             return match self.document.knows(&update) {
                 Ok(true) => self.known(session, ticket, occasion, &update, effects),
                 Ok(false) | Err(Rejected::Gap) => Err(refusal),
                 Err(rejected) => Err(self.refuse(rejected)),
-            };
-        }
-        match self.phase {
-            Phase::Open => {}
-            Phase::Erasing => return Err(Refusal::RoomDeleted),
-            Phase::Draining | Phase::Over => return Err(Refusal::Unavailable),
-        }
-        let backlog = self.gate.backlog_bytes();
-        // One update always fits, however large it may be.
-        let is_over = backlog > 0 && backlog + update.len() > self.limits.backlog_bytes_max;
-        if is_over && self.retry.is_away() {
-            // Nor is what everyone says who comes to read a write.
-            return match self.document.knows(&update) {
-                Ok(true) => self.known(session, ticket, occasion, &update, effects),
-                Ok(false) | Err(_) => Err(Refusal::Unavailable),
             };
         }
         match self.document.apply(&update) {
@@ -255,8 +240,24 @@ impl Room {
         }
     }
 
-    /// The update holds nothing new: its sender hears so once what is known is durable. An edit is given back as any
-    /// other; an answer to a greeting is not worth it.
+    /// Says no when the room takes no more edits, or not so many bytes of one.
+    fn takes(&self, bytes: usize) -> Result<(), Refusal> {
+        match self.phase {
+            Phase::Open => {}
+            Phase::Erasing => return Err(Refusal::RoomDeleted),
+            Phase::Draining | Phase::Over => return Err(Refusal::Unavailable),
+        }
+        let backlog = self.gate.backlog_bytes();
+        // One update always fits, however large it may be.
+        let is_over = backlog > 0 && backlog + bytes > self.limits.backlog_bytes_max;
+        if is_over && self.retry.is_away() {
+            return Err(Refusal::Unavailable);
+        }
+        Ok(())
+    }
+
+    /// The update holds nothing new: its sender hears so once what is known is durable. An edit is
+    /// given back as any other; an answer to a greeting is not worth it.
     fn known(
         &mut self,
         session: SessionId,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use yrs::{Any, Array, GetString, Map, Number, Out, ReadTxn, Text, XmlFragment};
 
-use super::entry::{Json, Value};
+use super::entry::{Change, ChangeKind, FieldChange, Json, Value};
 
 /// Values are told whole up to so many bytes, so that an edit of a long text costs what one of a
 /// short text does.
@@ -59,6 +59,49 @@ pub fn read_field<T: ReadTxn>(txn: &T, root: &Arc<str>, record: &str, field: &st
         },
         _ => Value::Absent,
     }
+}
+
+/// What became of a record whose place in the collection was written.
+pub fn record_change(root: &Arc<str>, record: &Arc<str>, old: Cell, new: Cell) -> Option<Change> {
+    let (kind, old, new) = match (old, new) {
+        (Cell::Record(old), Cell::Record(new)) => (ChangeKind::Update, old, new),
+        (Cell::Record(old), Cell::Absent | Cell::Plain) => {
+            (ChangeKind::Delete, old, BTreeMap::new())
+        }
+        (Cell::Absent | Cell::Plain, Cell::Record(new)) => {
+            (ChangeKind::Create, BTreeMap::new(), new)
+        }
+        (Cell::Absent | Cell::Plain, Cell::Absent | Cell::Plain) => return None,
+    };
+    let mut fields = Vec::new();
+    for (field, before) in &old {
+        let after = new.get(field).cloned().unwrap_or(Value::Absent);
+        if *before != after || after == Value::TooLong {
+            fields.push(FieldChange {
+                field: field.clone(),
+                old: before.clone(),
+                new: after,
+            });
+        }
+    }
+    for (field, after) in new {
+        if !old.contains_key(&field) {
+            fields.push(FieldChange {
+                field,
+                old: Value::Absent,
+                new: after,
+            });
+        }
+    }
+    if kind == ChangeKind::Update && fields.is_empty() {
+        return None;
+    }
+    Some(Change {
+        kind,
+        collection: root.clone(),
+        record: Some(record.clone()),
+        fields,
+    })
 }
 
 fn read_value<T: ReadTxn>(txn: &T, value: &Out) -> Value {

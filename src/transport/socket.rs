@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use super::outgoing::Outgoing;
 use super::speech;
@@ -58,6 +58,7 @@ pub struct Socket<S> {
     is_pinged: bool,
     /// Rings no later than something is due.
     alarm: Pin<Box<Sleep>>,
+    alarm_at: Millis,
 }
 
 enum Step {
@@ -116,6 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             taken_at: now.mono,
             is_pinged: false,
             alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            alarm_at: now.mono,
         }
     }
 
@@ -300,16 +302,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             due = due.min(stalled_at.max(now.plus(1)));
         }
         let wait_ms = (due.0 - now.0).min(expires_ms);
-        self.set_alarm(Duration::from_millis(wait_ms));
+        self.set_alarm(wait_ms);
         Ok(())
     }
 
     /// An alarm that rings too early costs one look; setting it costs more, so it is only moved
     /// forward.
-    fn set_alarm(&mut self, wait: Duration) {
-        let at = Instant::now() + wait;
-        if self.alarm.is_elapsed() || at < self.alarm.deadline() {
-            self.alarm.as_mut().reset(at);
+    fn set_alarm(&mut self, wait_ms: u64) {
+        let at = self.now.mono.plus(wait_ms);
+        if self.alarm.is_elapsed() || at < self.alarm_at {
+            let wait = Duration::from_millis(wait_ms);
+            self.alarm.set(tokio::time::sleep(wait));
+            self.alarm_at = at;
         }
     }
 

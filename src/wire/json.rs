@@ -386,8 +386,8 @@ mod tests {
             .to_owned()
             + r#""index":0,"id":"00000000-0000-0000-0000-000000000000:7:0","type":"update","#
             + r#""collection":"records","recordId":"r1","changes":[{"field":"a","newValue":null},"#
-            + r#"{"field":"b","oldValue":[1,{"x":"\u0000"}]},{"field":"c","truncated":true},{"field":"d","truncated":true},"#
-            + r#"{"field":"e","truncated":true}],"#
+            + r#"{"field":"b","oldValue":[1,{"x":"\u0000"}]},{"field":"c","truncated":true},"#
+            + r#"{"field":"d","truncated":true},{"field":"e","truncated":true}],"#
             + r#""userId":"ada","clientId":"tab \"1\"","timestamp":"2026-11-21T09:34:53.095Z"}"#;
         assert_eq!(events[0].get(), first);
         assert_eq!(events.len(), 2);

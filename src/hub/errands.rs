@@ -1,0 +1,104 @@
+//! Owns what a room has others do for it: calls to the store, whose answers come back as inputs.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Shared, compactor, loader, rows};
+use crate::ids::{AppendId, Epoch, RoomId, UnixMillis, Version};
+use crate::room::{Entry, Input, Outcome};
+use crate::store::{Append, Appended, Failure};
+
+/// On behalf of which room.
+#[derive(Clone)]
+pub struct Errands {
+    /// What the errands need.
+    pub shared: Arc<Shared>,
+    /// The room.
+    pub name: RoomId,
+    /// Its history.
+    pub epoch: Epoch,
+}
+
+impl Errands {
+    /// Keeps entries, together with what other rooms have to keep.
+    pub async fn append(
+        self,
+        id: AppendId,
+        expected: Version,
+        entries: Arc<[Arc<Entry>]>,
+    ) -> Input {
+        let append = Append {
+            room: self.name.clone(),
+            epoch: self.epoch,
+            id,
+            expected,
+            rows: entries.iter().map(|entry| rows::encode(entry)).collect(),
+        };
+        let begun = self.shared.clock.now().mono;
+        let answer = self.shared.journal.append(append).await;
+        let ended = self.shared.clock.now().mono;
+        self.count("append", answer.as_ref().err());
+        self.shared.meter.append(ended.0 - begun.0);
+        let outcome = match answer {
+            Ok(Appended::Kept) => Outcome::Kept,
+            Ok(Appended::Moved(stands)) => Outcome::Moved(stands),
+            Err(_) => Outcome::Unclear,
+        };
+        Input::Appended { id, outcome }
+    }
+
+    /// Reads what others appended.
+    pub async fn fetch(self, after: Version) -> Input {
+        let store = &self.shared.store;
+        let read = store
+            .read(&self.name, self.epoch, after, loader::PAGE)
+            .await;
+        let entries = read.and_then(|rows| {
+            let decoded = rows.iter().map(|row| rows::decode(row).map(Arc::new));
+            decoded
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(Failure::Corrupt)
+        });
+        self.count("read", entries.as_ref().err());
+        Input::Fetched {
+            entries: entries.ok(),
+        }
+    }
+
+    /// Makes a snapshot and prunes.
+    pub async fn compact(self, through: Version) -> Input {
+        let retention_ms = self.shared.limits.log_retention_ms as i64;
+        let now = self.shared.clock.now().wall;
+        let before = UnixMillis(now.0.saturating_sub(retention_ms));
+        let task = {
+            let Self {
+                shared,
+                name,
+                epoch,
+            } = self.clone();
+            async move { compactor::compact(&shared.store, &name, epoch, through, before).await }
+        };
+        // A task of its own: folding a large room takes a while, and a panic in it stays there.
+        let kept = match tokio::spawn(task).await {
+            Ok(kept) => kept,
+            Err(_) => Err(Failure::Corrupt("folding panicked".into())),
+        };
+        self.count("compact", kept.as_ref().err());
+        Input::Compacted { kept: kept.ok() }
+    }
+
+    /// Erases the room.
+    pub async fn erase(self, former: Bytes) -> Input {
+        let store = &self.shared.store;
+        let erased = store.delete(&self.name, self.epoch, &former).await;
+        self.count("delete", erased.as_ref().err());
+        Input::Erased {
+            is_done: erased.is_ok(),
+        }
+    }
+
+    fn count(&self, call: &'static str, failure: Option<&Failure>) {
+        self.shared.meter.outcome(call, &self.name, failure);
+    }
+}
