@@ -78,12 +78,6 @@ enum Stop {
     End(End),
 }
 
-impl From<Gone> for Stop {
-    fn from(_: Gone) -> Self {
-        Self::End(End::Internal)
-    }
-}
-
 impl From<io::Error> for Stop {
     fn from(_: io::Error) -> Self {
         Self::Lost
@@ -196,7 +190,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         if matches!(request, Request::Sync { .. }) {
             self.awaited_diffs += 1;
         }
-        self.attachment.request(request).await?;
+        if let Err(Gone) = self.attachment.request(request).await {
+            // The room has said its last word: acks first, then how it ends.
+            while let Some(event) = self.attachment.next_event() {
+                self.tell(event)?;
+            }
+            return Err(Stop::End(End::Internal));
+        }
         // A busy room may have kept it waiting.
         self.now = self.hub.now();
         Ok(())

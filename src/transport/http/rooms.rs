@@ -10,6 +10,8 @@ use super::super::App;
 use super::super::caller::{Caller, InRoom, Params, room_named};
 use super::super::problem::Problem;
 use super::{number, stand};
+use crate::hub::Denial;
+use crate::hub::attachment::Gone;
 use crate::room::sessions::require;
 use crate::room::{Access, End, Event};
 use crate::wire::json::rfc3339;
@@ -104,7 +106,10 @@ pub async fn delete(State(app): State<App>, caller: InRoom) -> Result<StatusCode
         return Err(Problem::not_found("the room was never written"));
     }
     let attachment = app.hub.attach(&room, grant, None, None).await?;
-    attachment.delete().await.map_err(|_| Problem::internal())?;
+    attachment
+        .delete()
+        .await
+        .map_err(|Gone| Denial::Unavailable)?;
     loop {
         match attachment.event().await {
             Event::Ended(End::RoomDeleted) => return Ok(StatusCode::NO_CONTENT),

@@ -11,6 +11,8 @@ use super::super::App;
 use super::super::caller::InRoom;
 use super::super::problem::Problem;
 use super::stand;
+use crate::hub::Denial;
+use crate::hub::attachment::Gone;
 use crate::lib0::{Reader, write_buffer};
 use crate::room::sessions::require;
 use crate::room::{Access, Event, Refusal};
@@ -39,7 +41,7 @@ pub async fn exchange(
         attachment
             .submit(update)
             .await
-            .map_err(|_| Problem::internal())?;
+            .map_err(|Gone| Denial::Unavailable)?;
         loop {
             match attachment.event().await {
                 Event::Kept { .. } => break,
