@@ -317,12 +317,7 @@ fn changes<T: ReadTxn>(txn: &T, before: Before<'_>) -> Vec<Change> {
                 let slot = match slots.get(&(root, record)) {
                     Some(slot) => *slot,
                     None => {
-                        changes.push(Change {
-                            kind: ChangeKind::Update,
-                            collection: root.clone(),
-                            record: Some(record.clone()),
-                            fields: Vec::new(),
-                        });
+                        changes.push(update_of(root, record));
                         changes.len() - 1
                     }
                 };
@@ -350,6 +345,15 @@ fn changes<T: ReadTxn>(txn: &T, before: Before<'_>) -> Vec<Change> {
         fields: Vec::new(),
     }));
     changes
+}
+
+fn update_of(root: &Arc<str>, record: &Arc<str>) -> Change {
+    Change {
+        kind: ChangeKind::Update,
+        collection: root.clone(),
+        record: Some(record.clone()),
+        fields: Vec::new(),
+    }
 }
 
 /// What became of a record whose place in the collection was written.
