@@ -108,6 +108,7 @@ async fn many_rooms(server: &Server) -> anyhow::Result<f64> {
     }
     let mut most = 0_f64;
     let mut rate = 4_000.0;
+    let mut is_second = false;
     loop {
         let run = crowd.measure(server, Pace::Rate(rate)).await?;
         println!(
@@ -120,11 +121,16 @@ async fn many_rooms(server: &Server) -> anyhow::Result<f64> {
             run.cpu / run.seconds * 100.0,
         );
         let is_whole = run.delivered as f64 > 0.95 * run.sent as f64 * (CLIENTS - 1) as f64;
-        if run.at(0.99) >= P99_MS_MAX || !is_whole {
+        if run.at(0.99) < P99_MS_MAX && is_whole {
+            most = most.max(run.per_second());
+            rate *= 1.5;
+            is_second = false;
+        } else if is_second {
             return Ok(most);
+        } else {
+            // On a shared machine somebody else may have been in the way.
+            is_second = true;
         }
-        most = most.max(run.per_second());
-        rate *= 1.5;
     }
 }
 
