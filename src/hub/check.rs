@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::{loader, rows};
 use crate::ids::{Epoch, RoomId, Version};
-use crate::room::Document;
 use crate::room::entry::{ChangeEvent, ChangeKind, Value};
 use crate::room::index::StateVector;
 use crate::room::record::Cell;
-use crate::store::{Failure, Head, Store};
+use crate::room::{Document, Standing};
+use crate::store::{Failure, Store};
 
 type Place = (Arc<str>, Arc<str>);
 
@@ -32,16 +32,14 @@ struct Record {
 ///
 /// When the store cannot be read.
 pub async fn check(store: &Arc<dyn Store>, room: &RoomId) -> Result<Vec<String>, Failure> {
-    let Some(head) = store.load(room).await?.head else {
-        return Ok(Vec::new());
-    };
-    let mut differences = Vec::new();
-    let opened = loader::load(store, room, 1, head.epoch).await;
-    let opened = match opened {
+    let opened = match loader::load(store, room, 1, Epoch(uuid::Uuid::nil())).await {
         Ok(opened) => opened,
         Err(Failure::Corrupt(what)) => return Ok(vec![what]),
         Err(failure) => return Err(failure),
     };
+    // What is written from now on is left out: the room may be in use.
+    let head = opened.standing;
+    let mut differences = Vec::new();
     let mut told = Told::default();
     let mut whole = (head.oldest == Version(1)).then(|| Document::new(1, StateVector::default()));
     read_log(store, room, &head, &mut whole, &mut told, &mut differences).await?;
@@ -63,19 +61,19 @@ pub async fn check(store: &Arc<dyn Store>, room: &RoomId) -> Result<Vec<String>,
 async fn read_log(
     store: &Arc<dyn Store>,
     room: &RoomId,
-    head: &Head,
+    head: &Standing,
     whole: &mut Option<Document>,
     told: &mut Told,
     differences: &mut Vec<String>,
 ) -> Result<(), Failure> {
     let mut at = Version(head.oldest.0 - 1);
-    while at < head.version {
+    while at < head.head {
         let page = read_page(store, room, head.epoch, at).await?;
         if page.is_empty() {
             differences.push(format!("version {} is missing", at.next()));
             return Ok(());
         }
-        for row in page {
+        for row in page.into_iter().take_while(|row| row.version <= head.head) {
             if row.version != at.next() {
                 differences.push(format!("version {} is missing", at.next()));
                 return Ok(());
