@@ -12,6 +12,9 @@ mod edits;
 #[path = "support/timing.rs"]
 mod timing;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use edits::{fields, table, typing};
 use timing::{least, median, timed};
 
@@ -50,7 +53,9 @@ fn stream(name: &str, updates: &[Vec<u8>]) {
         let run = || {
             for update in rest {
                 let checked = check(black_box(update), &index).expect("sound");
-                black_box(checked.touched());
+                checked.touched(&index).for_each(|touch| {
+                    black_box(touch);
+                });
                 index.accept(checked);
             }
         };

@@ -54,7 +54,7 @@ pub struct Document {
 }
 
 /// What the touched places held before an update.
-type Before<'a> = Vec<(&'a Touch, Held)>;
+type Before<'a> = SmallVec<[(Touch<'a>, Held); 1]>;
 
 #[derive(Debug)]
 enum Held {
@@ -126,7 +126,7 @@ impl Document {
         };
         let mut txn = self.doc.transact_mut();
         define_roots(&mut txn, &checked);
-        let before = hold(&txn, checked.touched());
+        let before = hold(&txn, checked.touched(&self.index));
         txn.apply_update(decoded)
             .map_err(|error| Fault::Broken(error.to_string()))?;
         if txn.has_missing_updates() {
@@ -136,6 +136,7 @@ impl Document {
         let applied = if has_changes {
             Applied::Changed(changes(&txn, before))
         } else {
+            drop(before);
             Applied::Nothing
         };
         drop(txn);
@@ -259,9 +260,8 @@ fn is_record(out: &Out) -> bool {
 
 /// Reads the touched places before an update is applied: afterwards a deleted record reads as
 /// empty.
-fn hold<'a, T: ReadTxn>(txn: &T, touched: &'a [Touch]) -> Before<'a> {
+fn hold<'a, T: ReadTxn>(txn: &T, touched: impl Iterator<Item = Touch<'a>>) -> Before<'a> {
     touched
-        .iter()
         .map(|touch| {
             let held = match touch {
                 Touch::Root(_) => Held::Root,
@@ -344,7 +344,7 @@ fn changes<T: ReadTxn>(txn: &T, before: Before<'_>) -> Vec<Change> {
 /// The records whose place in the collection was written, sorted.
 fn written_whole<'a>(before: &Before<'a>) -> Vec<(&'a Arc<str>, &'a Arc<str>)> {
     let records = before.iter().filter_map(|(touch, _)| match touch {
-        Touch::Record { root, record } => Some((root, record)),
+        Touch::Record { root, record } => Some((*root, *record)),
         Touch::Root(_) | Touch::Field { .. } => None,
     });
     let mut records: Vec<_> = records.collect();

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustc_hash::FxHashMap;
 
-use crate::room::update::Checked;
+use crate::room::update::{Checked, New};
 
 pub(in crate::room) use history::{
-    Addition, ClockRange, History, Holds, Run, run_at, run_at_recent,
+    Addition, ClockRange, Deletion, History, Holds, Run, run_at, run_at_recent,
 };
 pub(in crate::room) use node::{Kind, Level, Node, Place, Root, SEQUENCE, Shape, Target};
 pub use state_vector::{InvalidStateVector, StateVector};
@@ -132,23 +132,14 @@ impl Index {
     ///
     /// When `checked` was made from another state of the index: that is a bug of the caller.
     pub fn accept(&mut self, checked: Checked) {
-        let staged = checked.staged;
+        let mut staged = checked.staged;
         assert_eq!(
             staged.generation, self.generation,
             "an update is accepted right after its check"
         );
         self.generation += 1;
-        self.nodes.extend(staged.nodes);
-        for name in staged.keys {
-            self.keys.push(name);
-        }
-        for root in staged.roots {
-            self.root_names
-                .insert(root.name.clone(), self.roots.len() as u32);
-            self.roots.push(root);
-        }
-        for (root, shape) in staged.shapes {
-            self.roots[root as usize].shape = shape;
+        if let Some(new) = staged.new.take() {
+            self.grow(*new);
         }
         for addition in staged.additions {
             self.histories
@@ -156,9 +147,26 @@ impl Index {
                 .or_default()
                 .append(addition);
         }
-        for range in staged.deletes {
-            let history = self.histories.entry(range.client).or_default();
-            history.delete(range.start, range.end);
+        for deletion in staged.deletions {
+            let history = self.histories.get_mut(&deletion.range.client);
+            history
+                .expect("only what is known is deleted")
+                .delete(&deletion);
+        }
+    }
+
+    fn grow(&mut self, new: New) {
+        self.nodes.extend(new.nodes);
+        for name in new.keys {
+            self.keys.push(name);
+        }
+        for root in new.roots {
+            self.root_names
+                .insert(root.name.clone(), self.roots.len() as u32);
+            self.roots.push(root);
+        }
+        for (root, shape) in new.shapes {
+            self.roots[root as usize].shape = shape;
         }
     }
 

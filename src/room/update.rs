@@ -16,8 +16,6 @@ mod walk;
 use std::fmt;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::lib0::Unreadable;
 use crate::room::index::{Index, RootKind};
 use parse::Parsed;
@@ -25,6 +23,7 @@ use resolve::Resolver;
 use stage::Staged;
 
 pub use split::split;
+pub(in crate::room) use stage::New;
 
 /// How deep types may lie in one another. The CRDT recurses through them when a branch is deleted
 /// or read.
@@ -70,55 +69,54 @@ impl From<Unreadable> for Rejected {
 ///
 /// Every value that changes is in one of the places that are named; a place may be named and keep
 /// its value, as when a concurrent write loses.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Touch {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touch<'a> {
     /// Anything in a root that is a sequence.
-    Root(Arc<str>),
+    Root(&'a Arc<str>),
     /// An entry of a root map as a whole: set, replaced or deleted, or changed inside without being
     /// a `Y.Map`.
     Record {
         /// The root map.
-        root: Arc<str>,
+        root: &'a Arc<str>,
         /// The entry's key.
-        record: Arc<str>,
+        record: &'a Arc<str>,
     },
     /// A field of an entry that is a `Y.Map`, or anything below it.
     Field {
         /// The root map.
-        root: Arc<str>,
+        root: &'a Arc<str>,
         /// The entry's key.
-        record: Arc<str>,
+        record: &'a Arc<str>,
         /// The key in the entry.
-        field: Arc<str>,
+        field: &'a Arc<str>,
     },
 }
 
 /// An update that may be applied, and what it adds.
 #[derive(Debug)]
 pub struct Checked {
-    touched: SmallVec<[Touch; 1]>,
-    new_roots: Vec<(Arc<str>, RootKind)>,
     pub(in crate::room) staged: Staged,
 }
 
 impl Checked {
     /// What the update touches, each place once, in the order of integration; deletions come last.
-    #[must_use]
-    pub fn touched(&self) -> &[Touch] {
-        &self.touched
+    /// `index` is the one that it was checked against.
+    pub fn touched<'a>(&'a self, index: &'a Index) -> impl ExactSizeIterator<Item = Touch<'a>> {
+        let targets = self.staged.targets.iter();
+        targets.map(|target| self.staged.touch(*target, index))
     }
 
     /// The roots whose kind shows for the first time, or shows to be another: what has only types
     /// in its sequence counts as an array or as XML until a character or a value comes.
     #[must_use]
     pub fn new_roots(&self) -> &[(Arc<str>, RootKind)] {
-        &self.new_roots
+        self.staged.new.as_ref().map_or(&[], |new| &new.kinds)
     }
 
     /// Whether all blocks are known and all ranges recorded as deleted: there is nothing to apply.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        self.staged.additions.is_empty() && self.staged.deletes.is_empty()
+        self.staged.additions.is_empty() && self.staged.deletions.is_empty()
     }
 }
 
@@ -150,33 +148,11 @@ fn check_as(bytes: &[u8], index: &Index, author: Author) -> Result<Checked, Reje
     let mut parsed = Parsed::default();
     parsed.read(bytes)?;
     let mut checked = Checked {
-        touched: SmallVec::new(),
-        new_roots: Vec::new(),
-        staged: Staged::default(),
+        staged: Staged::on(index),
     };
-    let mut resolver = Resolver::new(index, &parsed, author, &mut checked.staged);
-    resolver.run()?;
-    checked.touched.extend(resolver.touched());
-    checked.new_roots = new_roots(&checked.staged, index);
+    Resolver::new(index, &parsed, author, &mut checked.staged).run()?;
+    checked.staged.name_kinds(index);
     Ok(checked)
-}
-
-fn new_roots(staged: &Staged, index: &Index) -> Vec<(Arc<str>, RootKind)> {
-    let new = staged
-        .roots
-        .iter()
-        .filter_map(|root| Some((root.name.clone(), root.shape.kind()?)));
-    let mut roots: Vec<_> = new.collect();
-    let mut changed: SmallVec<[u32; 1]> = staged.shapes.keys().copied().collect();
-    changed.sort_unstable();
-    for number in changed {
-        let root = &index.roots[number as usize];
-        let kind = staged.shapes[&number].kind();
-        if kind != root.shape.kind() {
-            roots.extend(kind.map(|kind| (root.name.clone(), kind)));
-        }
-    }
-    roots
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
 use crate::room::index::{
-    Addition, ClockRange, History, Holds, Index, Level, Place, Run, SEQUENCE, Shape, Target,
-    run_at, run_at_recent,
+    Addition, ClockRange, Deletion, History, Holds, Index, Level, Place, Run, SEQUENCE, Shape,
+    Target, run_at, run_at_recent,
 };
 use crate::room::update::parse::{Block, Content, Id, Parent, Parsed, Section};
 use crate::room::update::stage::{Stage, Staged};
 use crate::room::update::walk::Walk;
-use crate::room::update::{Author, Rejected, Touch};
+use crate::room::update::{Author, Rejected};
 
 /// Judges one update.
 pub(super) struct Resolver<'i, 'p, 's, 'a> {
@@ -20,10 +20,10 @@ pub(super) struct Resolver<'i, 'p, 's, 'a> {
     author: Author,
     progress: SmallVec<[Progress<'i>; 1]>,
     stage: Stage<'i, 'p, 's, 'a>,
-    /// What is touched, in the order in which it came, each once.
-    targets: SmallVec<[Target; 1]>,
-    /// The same, once they are many.
+    /// What is touched, once that is much.
     targets_seen: FxHashSet<Target>,
+    /// The origin that was looked up last: an overwrite deletes it.
+    origin: Option<(Id, Spot)>,
 }
 
 /// How far a section has come.
@@ -41,6 +41,8 @@ struct Progress<'i> {
 struct Spot {
     place: Place,
     holds: Holds,
+    /// The number of its run, among the known or the staged ones.
+    run: usize,
 }
 
 impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
@@ -57,8 +59,8 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
             author,
             progress: SmallVec::new(),
             stage: Stage::new(index, parsed, staged),
-            targets: SmallVec::new(),
             targets_seen: FxHashSet::default(),
+            origin: None,
         }
     }
 
@@ -101,11 +103,6 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
             }
         }
         Ok(())
-    }
-
-    /// What the update touches, by name, in the order in which it came.
-    pub(super) fn touched(&self) -> impl Iterator<Item = Touch> {
-        self.targets.iter().map(|target| self.stage.touch(*target))
     }
 
     /// Checks that a section goes on where the index ends, and that its client may say so.
@@ -179,6 +176,7 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
             .right_origin
             .map(|id| self.locate(section, id))
             .transpose()?;
+        self.origin = block.origin.zip(left);
         match (left, right) {
             (Some(left), Some(right)) if left.place != right.place => {
                 Err(Rejected::Malformed("origins in two places"))
@@ -217,7 +215,9 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
             return self.locate_in(section, id);
         }
         match self.index.histories.get(&id.client) {
-            Some(history) if id.clock < history.clock => Ok(spot(run_at(&history.runs, id.clock))),
+            Some(history) if id.clock < history.clock => {
+                Ok(spot(&history.runs, run_at(&history.runs, id.clock)))
+            }
             _ => Err(missing(self.index, id.client, id.clock)),
         }
     }
@@ -227,9 +227,12 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
         if let Some(history) = progress.history
             && id.clock < history.clock
         {
-            Ok(spot(run_at(&history.runs, id.clock)))
+            Ok(spot(&history.runs, run_at(&history.runs, id.clock)))
         } else if id.clock < progress.end {
-            Ok(spot(run_at_recent(&progress.runs, id.clock)))
+            Ok(spot(
+                &progress.runs,
+                run_at_recent(&progress.runs, id.clock),
+            ))
         } else if id.clock < self.parsed.sections[section].end {
             Err(Rejected::Malformed("block that needs a later one"))
         } else {
@@ -243,40 +246,53 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
             Some(section) => self.progress[section].history,
             None => self.index.histories.get(&range.client),
         };
-        let known = history.map_or(0, |history| history.clock);
-        let end = section.map_or(known, |section| self.progress[section].end);
+        let clock = history.map_or(0, |history| history.clock);
+        let end = section.map_or(clock, |section| self.progress[section].end);
         if range.end > end {
             return Err(missing(self.index, range.client, end));
         }
+        let known = history.filter(|history| range.start < history.clock);
+        let known = known.map(|history| (history, self.run_of(history, range)));
         let mut alive: SmallVec<[(u32, u32); 4]> = SmallVec::new();
-        match history {
-            Some(history) => {
-                history.alive(range.start, range.end, |from, to| alive.push((from, to)));
+        match known {
+            Some((history, run)) => {
+                history.alive(run, range.start, range.end, |from, to| {
+                    alive.push((from, to))
+                });
             }
             None => alive.push((range.start, range.end)),
         }
         if alive.is_empty() {
             return Ok(());
         }
-        self.stage.staged.deletes.push(range);
+        let run = known.map_or(usize::MAX, |(_, run)| run);
+        self.stage.staged.deletions.push(Deletion { range, run });
         if self.author == Author::Store {
             return Ok(());
         }
         for (from, to) in alive {
-            if let Some(history) = history {
-                for place in places(&history.runs, from, to.min(known)) {
+            if let Some((history, run)) = known {
+                for place in places(&history.runs[run..], from, to.min(history.clock)) {
                     self.target(place);
                 }
             }
             if let Some(section) = section {
                 let runs = std::mem::take(&mut self.progress[section].runs);
-                for place in places(&runs, from.max(known), to) {
+                for place in places(&runs, from.max(clock), to) {
                     self.target(place);
                 }
                 self.progress[section].runs = runs;
             }
         }
         Ok(())
+    }
+
+    /// The number of the known run in which a range begins.
+    fn run_of(&self, history: &History, range: ClockRange) -> usize {
+        match self.origin {
+            Some((id, spot)) if (id.client, id.clock) == (range.client, range.start) => spot.run,
+            _ => run_at(&history.runs, range.start),
+        }
     }
 
     fn target(&mut self, place: Place) {
@@ -289,16 +305,17 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
             Level::Record | Level::Within => Shape::Unknown,
         };
         let target = node.target(place.key, shape);
-        if self.targets.len() < TARGETS_FEW {
-            if !self.targets.contains(&target) {
-                self.targets.push(target);
+        let targets = &mut self.stage.staged.targets;
+        if targets.len() < TARGETS_FEW {
+            if !targets.contains(&target) {
+                targets.push(target);
             }
-        } else if self.targets.last() != Some(&target) {
+        } else if targets.last() != Some(&target) {
             if self.targets_seen.is_empty() {
-                self.targets_seen.extend(self.targets.iter().copied());
+                self.targets_seen.extend(targets.iter().copied());
             }
             if self.targets_seen.insert(target) {
-                self.targets.push(target);
+                targets.push(target);
             }
         }
     }
@@ -307,18 +324,20 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
 /// Up to this many targets are searched one by one.
 const TARGETS_FEW: usize = 16;
 
-fn spot(run: &Run) -> Spot {
+fn spot(runs: &[Run], run: usize) -> Spot {
     Spot {
-        place: run.place(),
-        holds: run.holds(),
+        place: runs[run].place(),
+        holds: runs[run].holds(),
+        run,
     }
 }
 
 /// The places of the clocks `from..to`.
 fn places(runs: &[Run], from: u32, to: u32) -> impl Iterator<Item = Place> {
-    let first = runs
-        .partition_point(|run| run.clock <= from)
-        .saturating_sub(1);
+    let first = match runs.get(1) {
+        Some(second) if second.clock <= from => runs.partition_point(|run| run.clock <= from) - 1,
+        _ => 0,
+    };
     let runs = if from < to { &runs[first..] } else { &[] };
     runs.iter()
         .take_while(move |run| run.clock < to)

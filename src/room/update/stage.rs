@@ -8,25 +8,113 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::room::index::{
-    Addition, ClockRange, Holds, Index, Kind, Node, Place, Root, SEQUENCE, Shape, Target,
+    Addition, Deletion, Holds, Index, Kind, Node, Place, Root, RootKind, SEQUENCE, Shape, Target,
 };
 use crate::room::update::parse::{Content, Parent, Parsed};
 use crate::room::update::{Rejected, TYPE_DEPTH_MAX, Touch};
 
-/// What an update adds to an index.
-#[derive(Debug, Default)]
+/// What an update adds to an index, and what that touches.
+#[derive(Debug)]
 pub(in crate::room) struct Staged {
     pub(in crate::room) generation: u64,
     pub(in crate::room) additions: SmallVec<[Addition; 1]>,
-    pub(in crate::room) deletes: SmallVec<[ClockRange; 1]>,
+    pub(in crate::room) deletions: SmallVec<[Deletion; 1]>,
+    /// In the order in which they came, each once.
+    pub(in crate::room) targets: SmallVec<[Target; 1]>,
+    /// Most updates add characters or a value and have none.
+    pub(in crate::room) new: Option<Box<New>>,
+}
+
+/// Types, roots and keys that an index does not have. Numbers go on where the index ends.
+#[derive(Debug, Default)]
+pub(in crate::room) struct New {
     pub(in crate::room) nodes: Vec<Node>,
     pub(in crate::room) keys: Vec<Arc<str>>,
     pub(in crate::room) roots: Vec<Root>,
     /// Shapes of roots that are not new.
     pub(in crate::room) shapes: FxHashMap<u32, Shape>,
+    /// The roots whose kind is new or another.
+    pub(in crate::room) kinds: Vec<(Arc<str>, RootKind)>,
 }
 
-/// An index and what is staged on top of it. Numbers go on where the index ends.
+impl Staged {
+    /// Nothing, on top of `index`.
+    pub(super) fn on(index: &Index) -> Self {
+        Self {
+            generation: index.generation,
+            additions: SmallVec::new(),
+            deletions: SmallVec::new(),
+            targets: SmallVec::new(),
+            new: None,
+        }
+    }
+
+    /// A target by name.
+    pub(super) fn touch<'a>(&'a self, target: Target, index: &'a Index) -> Touch<'a> {
+        let root = match (target.root as usize).checked_sub(index.roots.len()) {
+            None => &index.roots[target.root as usize].name,
+            Some(new) => &self.fresh().roots[new].name,
+        };
+        if target.record == SEQUENCE {
+            return Touch::Root(root);
+        }
+        let record = self.key_name(target.record, index);
+        if target.field == SEQUENCE {
+            return Touch::Record { root, record };
+        }
+        Touch::Field {
+            root,
+            record,
+            field: self.key_name(target.field, index),
+        }
+    }
+
+    /// Names the kinds that the staged shapes show.
+    pub(super) fn name_kinds(&mut self, index: &Index) {
+        let Some(new) = &mut self.new else { return };
+        let roots = new.roots.iter();
+        new.kinds = roots
+            .filter_map(|root| Some((root.name.clone(), root.shape.kind()?)))
+            .collect();
+        let mut changed: Vec<_> = new.shapes.iter().collect();
+        changed.sort_unstable_by_key(|(number, _)| **number);
+        for (number, shape) in changed {
+            let root = &index.roots[*number as usize];
+            if shape.kind() != root.shape.kind() {
+                new.kinds
+                    .extend(shape.kind().map(|kind| (root.name.clone(), kind)));
+            }
+        }
+    }
+
+    fn key_name<'a>(&'a self, number: u32, index: &'a Index) -> &'a Arc<str> {
+        match (number as usize).checked_sub(index.keys.names.len()) {
+            None => &index.keys.names[number as usize],
+            Some(new) => &self.fresh().keys[new],
+        }
+    }
+
+    fn nodes(&self) -> usize {
+        self.new.as_ref().map_or(0, |new| new.nodes.len())
+    }
+
+    fn roots(&self) -> usize {
+        self.new.as_ref().map_or(0, |new| new.roots.len())
+    }
+
+    /// What is new. Only a number that was staged leads here.
+    fn fresh(&self) -> &New {
+        self.new
+            .as_ref()
+            .expect("a staged number is of something new")
+    }
+
+    fn fresh_mut(&mut self) -> &mut New {
+        self.new.get_or_insert_default()
+    }
+}
+
+/// An index and what is staged on top of it.
 pub(super) struct Stage<'i, 'p, 's, 'a> {
     index: &'i Index,
     parsed: &'p Parsed<'a>,
@@ -47,7 +135,6 @@ struct Scratch<'a> {
 impl<'i, 'p, 's, 'a> Stage<'i, 'p, 's, 'a> {
     /// Begins with nothing staged.
     pub(super) fn new(index: &'i Index, parsed: &'p Parsed<'a>, staged: &'s mut Staged) -> Self {
-        staged.generation = index.generation;
         Self {
             index,
             parsed,
@@ -73,8 +160,8 @@ impl<'i, 'p, 's, 'a> Stage<'i, 'p, 's, 'a> {
             return Err(Rejected::TooDeep("type"));
         }
         let child = parent.child(kind, place.key, self.shape(parent.target.root));
-        let number = self.index.nodes.len() + self.staged.nodes.len();
-        self.staged.nodes.push(child);
+        let number = self.index.nodes.len() + self.staged.nodes();
+        self.staged.fresh_mut().nodes.push(child);
         Ok(Holds::Node(number as u32))
     }
 
@@ -152,7 +239,7 @@ impl<'i, 'p, 's, 'a> Stage<'i, 'p, 's, 'a> {
     pub(super) fn node(&self, number: u32) -> Node {
         match (number as usize).checked_sub(self.index.nodes.len()) {
             None => self.index.nodes[number as usize],
-            Some(new) => self.staged.nodes[new],
+            Some(new) => self.staged.fresh().nodes[new],
         }
     }
 
@@ -163,14 +250,15 @@ impl<'i, 'p, 's, 'a> Stage<'i, 'p, 's, 'a> {
         }
         let numbers = &mut self.scratch.get_or_insert_default().root_numbers;
         if let Some(new) = numbers.get(name) {
-            return self.staged.roots[*new as usize].node;
+            return self.staged.fresh().roots[*new as usize].node;
         }
-        let new = self.staged.roots.len() as u32;
-        let node = (self.index.nodes.len() + self.staged.nodes.len()) as u32;
-        self.staged
+        let new = self.staged.roots() as u32;
+        let node = (self.index.nodes.len() + self.staged.nodes()) as u32;
+        let staged = self.staged.fresh_mut();
+        staged
             .nodes
             .push(Node::root(self.index.roots.len() as u32 + new));
-        self.staged.roots.push(Root {
+        staged.roots.push(Root {
             name: name.into(),
             node,
             shape: Shape::Unknown,
@@ -181,20 +269,20 @@ impl<'i, 'p, 's, 'a> Stage<'i, 'p, 's, 'a> {
 
     pub(super) fn shape(&self, root: u32) -> Shape {
         match (root as usize).checked_sub(self.index.roots.len()) {
-            Some(new) => self.staged.roots[new].shape,
-            None if self.staged.shapes.is_empty() => self.index.roots[root as usize].shape,
-            None => match self.staged.shapes.get(&root) {
-                Some(shape) => *shape,
-                None => self.index.roots[root as usize].shape,
-            },
+            Some(new) => self.staged.fresh().roots[new].shape,
+            None => {
+                let new = self.staged.new.as_ref();
+                let staged = new.and_then(|new| new.shapes.get(&root).copied());
+                staged.unwrap_or(self.index.roots[root as usize].shape)
+            }
         }
     }
 
     fn set_shape(&mut self, root: u32, shape: Shape) {
         match (root as usize).checked_sub(self.index.roots.len()) {
-            Some(new) => self.staged.roots[new].shape = shape,
+            Some(new) => self.staged.fresh_mut().roots[new].shape = shape,
             None => {
-                self.staged.shapes.insert(root, shape);
+                self.staged.fresh_mut().shapes.insert(root, shape);
             }
         }
     }
@@ -210,7 +298,7 @@ impl<'i, 'p, 's, 'a> Stage<'i, 'p, 's, 'a> {
             roots.collect()
         });
         match (root as usize).checked_sub(self.index.roots.len()) {
-            Some(new) => sequences.contains(&*self.staged.roots[new].name),
+            Some(new) => sequences.contains(&*self.staged.fresh().roots[new].name),
             None => sequences.contains(&*self.index.roots[root as usize].name),
         }
     }
@@ -220,40 +308,13 @@ impl<'i, 'p, 's, 'a> Stage<'i, 'p, 's, 'a> {
         if let Some(number) = self.index.keys.number(name) {
             return number;
         }
-        let staged = &mut *self.staged;
+        let staged = self.staged.fresh_mut();
         let known = self.index.keys.names.len();
         let numbers = &mut self.scratch.get_or_insert_default().key_numbers;
         *numbers.entry(name).or_insert_with(|| {
             staged.keys.push(name.into());
             (known + staged.keys.len() - 1) as u32
         })
-    }
-
-    fn key_name(&self, number: u32) -> Arc<str> {
-        match (number as usize).checked_sub(self.index.keys.names.len()) {
-            None => self.index.keys.names[number as usize].clone(),
-            Some(new) => self.staged.keys[new].clone(),
-        }
-    }
-
-    /// A target by name.
-    pub(super) fn touch(&self, target: Target) -> Touch {
-        let root = match (target.root as usize).checked_sub(self.index.roots.len()) {
-            None => self.index.roots[target.root as usize].name.clone(),
-            Some(new) => self.staged.roots[new].name.clone(),
-        };
-        if target.record == SEQUENCE {
-            return Touch::Root(root);
-        }
-        let record = self.key_name(target.record);
-        if target.field == SEQUENCE {
-            return Touch::Record { root, record };
-        }
-        Touch::Field {
-            root,
-            record,
-            field: self.key_name(target.field),
-        }
     }
 }
 
