@@ -66,7 +66,8 @@ pub async fn load(
     let mut document = begin(client, former, loaded.snapshot).await?;
     let mut at = snapshot;
     while at < head.version {
-        (document, at) = step(store, room, head.epoch, at, head.version, document).await?;
+        let stepped = step(store, room, head.epoch, at, head.version, document).await?;
+        (document, at) = (stepped.document, stepped.at);
     }
     let standing = Standing {
         room: room.clone(),
@@ -96,8 +97,18 @@ pub async fn begin(
     .await
 }
 
-/// Folds one page of the log after `at` into the document, up to `through`; returns it and how far
-/// it came.
+/// A document and how far it came with one page of the log.
+#[derive(Debug)]
+pub struct Stepped {
+    /// The document.
+    pub document: Document,
+    /// The last version that it includes.
+    pub at: Version,
+    /// How many bytes the page had.
+    pub bytes: usize,
+}
+
+/// Folds one page of the log after `at` into the document, up to `through`.
 pub async fn step(
     store: &Arc<dyn Store>,
     room: &RoomId,
@@ -105,13 +116,17 @@ pub async fn step(
     at: Version,
     through: Version,
     mut document: Document,
-) -> Result<(Document, Version), Failure> {
+) -> Result<Stepped, Failure> {
     let rows = store.read(room, epoch, at, PAGE).await?;
     let bytes = rows.iter().map(|row| row.update.len()).sum();
     aside(bytes, move || {
         let rows = rows.iter().take_while(|row| row.version <= through);
-        let reached = fold(rows, at, &mut document)?;
-        Ok((document, reached))
+        let at = fold(rows, at, &mut document)?;
+        Ok(Stepped {
+            document,
+            at,
+            bytes,
+        })
     })
     .await
 }
@@ -145,7 +160,7 @@ fn fold<'a>(
 }
 
 /// Does what takes long for that many bytes where it holds up no other task.
-async fn aside<T: Send + 'static>(
+pub(super) async fn aside<T: Send + 'static>(
     bytes: usize,
     fold: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {

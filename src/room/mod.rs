@@ -97,6 +97,25 @@ impl AppendIds {
     }
 }
 
+/// What a room holds in memory besides its document: each has its bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holdings {
+    /// Bytes that wait to become durable.
+    pub backlog_bytes: usize,
+    /// Answers that wait for what others sent.
+    pub attending: usize,
+    /// Recent entries.
+    pub recent_entries: usize,
+    /// Their bytes.
+    pub recent_bytes: usize,
+    /// Clients who are present.
+    pub present: usize,
+    /// Clients who left and whose clocks are remembered.
+    pub gone: usize,
+    /// Sessions.
+    pub sessions: usize,
+}
+
 /// What a room says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Portrait {
@@ -259,6 +278,22 @@ impl Room {
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
         self.gate.backlog_bytes()
+    }
+
+    /// What the room holds in memory besides its document.
+    #[must_use]
+    pub fn holdings(&self) -> Holdings {
+        let (recent_entries, recent_bytes) = self.timeline.holds();
+        let (present, gone) = self.presence.holds();
+        Holdings {
+            backlog_bytes: self.gate.backlog_bytes(),
+            attending: self.gate.attending(),
+            recent_entries,
+            recent_bytes,
+            present,
+            gone,
+            sessions: self.sessions.len(),
+        }
     }
 
     /// What the document has, as an encoded state vector.

@@ -320,6 +320,12 @@ impl Presence {
             .collect()
     }
 
+    /// How many are here, and of how many more a clock is remembered.
+    #[must_use]
+    pub fn holds(&self) -> (usize, usize) {
+        (self.members.len(), self.gone.len())
+    }
+
     /// Whether nobody is here.
     #[must_use]
     pub fn is_empty(&self) -> bool {
