@@ -29,7 +29,7 @@ impl Room {
         let identity = found.grant.identity.clone();
         match self
             .presence
-            .take(session, &identity, is_first, states, &self.limits)
+            .take(session, &identity, is_first, states, now.wall, &self.limits)
         {
             Ok(told) => {
                 let own = told
@@ -70,6 +70,7 @@ impl Room {
         let Some(found) = self.sessions.find(session) else {
             return;
         };
+        found.presence_told = self.presence_count;
         let event = match found.require(Access::Read, now.wall) {
             Ok(()) => Event::Presence(self.presence.everyone_and_gone()),
             Err(_) => Event::Ended(End::Expired),
@@ -86,6 +87,7 @@ impl Room {
         self.presence_due = now.mono.plus(self.limits.presence_tick_ms);
         let changed = self.presence.drain_changes();
         self.live_count += 1;
+        self.presence_count += 1;
         effects.push(Effect::Live {
             except: None,
             event: LiveEvent::Presence(changed),

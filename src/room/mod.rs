@@ -66,6 +66,8 @@ pub struct Room {
     phase: Phase,
     /// How many live events there were: the place of a live cursor.
     live_count: u64,
+    /// How many of them told presence.
+    presence_count: u64,
     /// The whole state as it is sent to who joins.
     join: Option<Join>,
     append_ids: AppendIds,
@@ -154,6 +156,7 @@ impl Room {
             sessions: Sessions::default(),
             phase: Phase::Open,
             live_count: 0,
+            presence_count: 0,
             join: None,
             append_ids: AppendIds {
                 seed: append_seed,

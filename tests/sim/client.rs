@@ -17,10 +17,9 @@ use crate::link::{Packet, Seen};
 pub struct Own {
     pub id: u64,
     pub clock: u32,
-    /// What the client says now; `None` when it said goodbye.
+    /// What the client says now; `None` when it said goodbye. `y-protocols` takes an older state of
+    /// its own back when it is told of it under a higher clock.
     pub says: Option<String>,
-    /// What its person said last.
-    pub meant: Option<String>,
 }
 
 /// A client of the live lane.
@@ -63,7 +62,6 @@ impl Client {
             id: id * 10 + nth,
             clock: 0,
             says: Some("here".into()),
-            meant: Some("here".into()),
         });
         Self {
             room,
@@ -124,8 +122,7 @@ impl Client {
             }
             Packet::Kept(tickets) => {
                 for ticket in tickets {
-                    let is_due =
-                        self.unanswered.remove(&ticket) || self.superseded.remove(&ticket);
+                    let is_due = self.unanswered.remove(&ticket) || self.superseded.remove(&ticket);
                     assert!(is_due, "G1: {}: {ticket:?} is acked twice", self.user);
                 }
                 Vec::new()

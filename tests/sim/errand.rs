@@ -121,7 +121,9 @@ impl Client {
         let read = self.store.read(&self.name, self.epoch, after, page).await;
         let entries = read.ok().map(|rows| {
             let entries = rows.iter().map(|row| rows::decode(row).map(Arc::new));
-            entries.collect::<Result<_, _>>().expect("rows are readable")
+            entries
+                .collect::<Result<_, _>>()
+                .expect("rows are readable")
         });
         Done::Told(Input::Fetched { entries })
     }

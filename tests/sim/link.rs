@@ -110,7 +110,8 @@ impl Link {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         self.submitted.insert(ticket, update.clone());
-        self.inbound.push_back(Said::Submit(ticket, occasion, update));
+        self.inbound
+            .push_back(Said::Submit(ticket, occasion, update));
         ticket
     }
 
@@ -168,8 +169,7 @@ impl Link {
         }
         match self.behind.take() {
             Some(state_vector) if self.wire.is_empty() => {
-                let session = self.session;
-                vec![self.sync(state_vector), Input::AskPresence { session }]
+                vec![self.sync(state_vector)]
             }
             behind => {
                 self.behind = behind;
@@ -229,7 +229,11 @@ impl Link {
                     (_, Some(said)) => said.update.is_none(),
                     (_, None) => false,
                 };
-                assert!(same, "G3: live event {} came next to {:?}", self.at, self.peer);
+                assert!(
+                    same,
+                    "G3: live event {} came next to {:?}",
+                    self.at, self.peer
+                );
                 self.wire.push_back(packet);
                 frames = rest;
             }

@@ -86,12 +86,18 @@ impl Reader {
     }
 
     /// A room says that versions cannot be replayed: there has to be a reason.
-    pub fn check_reason(&self, reason: Reason, epoch: Epoch, oldest: Version) {
+    ///
+    /// Who was given the state that is stored may be ahead of a room that was not told yet that its
+    /// append is kept.
+    pub fn check_reason(&self, reason: Reason, epoch: Epoch, oldest: Version, model: &Model) {
+        let history = model.history(self.room, epoch);
+        let head = history.map_or(Version::ZERO, History::head);
         let is_true = match (reason, self.position) {
             (Reason::New, position) => position.is_none(),
             (Reason::EpochChanged, Some((own, _))) => own != epoch,
             (Reason::Pruned, Some((own, version))) => own == epoch && version.next() < oldest,
-            (Reason::EpochChanged | Reason::Pruned, None) | (Reason::Ahead, _) => false,
+            (Reason::Ahead, Some((own, version))) => own == epoch && version <= head,
+            (Reason::EpochChanged | Reason::Pruned | Reason::Ahead, None) => false,
         };
         assert!(is_true, "G3: {reason:?} at {:?}", self.position);
     }

@@ -56,7 +56,9 @@ thread_local! {
 pub fn world(seed: u64, fault: Option<Fault>, is_traced: bool) -> Outcome {
     catch_quietly();
     IS_WORLD.set(true);
-    let lived = panic::catch_unwind(AssertUnwindSafe(|| World::new(seed, fault, is_traced).live()));
+    let lived = panic::catch_unwind(AssertUnwindSafe(|| {
+        World::new(seed, fault, is_traced).live()
+    }));
     IS_WORLD.set(false);
     match lived {
         Ok(tally) => Outcome::Fine(tally),
@@ -75,6 +77,7 @@ fn catch_quietly() {
             }
             let place = info.location().map(ToString::to_string);
             let what = info.payload_as_str().unwrap_or_default();
+            let what: String = what.chars().take(600).collect();
             LAST.set(Some(format!("{what} ({})", place.unwrap_or_default())));
         }));
     });
@@ -107,7 +110,9 @@ pub fn many(seeds: std::ops::Range<u64>, report_every: u64) -> Result<Tally, (u6
     let results: Vec<_> = thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         let joined = workers.into_iter().map(|worker| worker.join());
-        joined.map(|joined| joined.expect("worlds do not panic")).collect()
+        joined
+            .map(|joined| joined.expect("worlds do not panic"))
+            .collect()
     });
     let mut sum = Tally::default();
     let mut failed = None;

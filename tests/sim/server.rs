@@ -62,13 +62,7 @@ impl Host {
         left
     }
 
-    fn perform(
-        &mut self,
-        effects: Vec<Effect>,
-        now: Now,
-        dice: &mut Dice,
-        left: &mut Vec<Effect>,
-    ) {
+    fn perform(&mut self, effects: Vec<Effect>, now: Now, dice: &mut Dice, left: &mut Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Live { except, event } => self.say(except, event, dice),

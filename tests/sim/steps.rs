@@ -77,7 +77,6 @@ impl World {
         let own = &mut self.clients[at].own[nth];
         own.clock += 1;
         own.says = (!is_goodbye).then_some(says);
-        own.meant = own.says.clone();
         let states = vec![presented(own.id, own.clock, own.says.as_deref())];
         self.trace(|| format!("client {at} presents {states:?}"));
         self.say(at, Said::Present(states));
@@ -322,7 +321,9 @@ impl World {
             return;
         };
         let head = host.room.position();
-        let since = reader.position.map(|(epoch, version)| (Some(epoch), version));
+        let since = reader
+            .position
+            .map(|(epoch, version)| (Some(epoch), version));
         let plan = host.room.since(since);
         match plan {
             CatchUp::Current => {}
@@ -346,7 +347,7 @@ impl World {
             }
             CatchUp::Snapshot(reason) => {
                 let oldest = crate::reader::oldest(&self.store, &self.names[room]);
-                self.readers[at].check_reason(reason, head.epoch, oldest);
+                self.readers[at].check_reason(reason, head.epoch, oldest, &self.model);
                 self.whole_state(at, head.epoch, reason);
             }
         }
@@ -401,8 +402,8 @@ impl World {
                     self.readers[at].room_has = clocks.expect("a room says a state vector");
                 }
                 roundtable::room::Refusal::EpochChanged => self.reader_forgets(at),
-                roundtable::room::Refusal::Unavailable
-                | roundtable::room::Refusal::RoomDeleted => {}
+                roundtable::room::Refusal::Unavailable | roundtable::room::Refusal::RoomDeleted => {
+                }
                 other => panic!("reader {at} is refused: {other:?}"),
             },
             Packet::Ended(_) => {}
@@ -458,7 +459,13 @@ impl World {
         self.model.observe(room, &self.store, false);
     }
 
-    fn append_beside(&mut self, room: usize, epoch: Epoch, expected: Version, row: Row) -> Appended {
+    fn append_beside(
+        &mut self,
+        room: usize,
+        epoch: Epoch,
+        expected: Version,
+        row: Row,
+    ) -> Appended {
         let id = AppendId(Uuid::from_u128(u128::from(self.dice.next())));
         self.store.write_beside(Append {
             room: self.names[room].clone(),
@@ -517,11 +524,10 @@ impl World {
         }
         let dice = &mut self.dice;
         // A deletion that nobody waits for ends at once or never; a read is of no use any more.
-        self.errands
-            .retain(|errand| match errand.kind {
-                Kind::Append | Kind::Compact => dice.one_in(3),
-                Kind::Open | Kind::Fetch | Kind::Read | Kind::Erase => false,
-            });
+        self.errands.retain(|errand| match errand.kind {
+            Kind::Append | Kind::Compact => dice.one_in(3),
+            Kind::Open | Kind::Fetch | Kind::Read | Kind::Erase => false,
+        });
         self.store.lose_power(&self.names);
         // Nothing starts in no time.
         self.pass(1_000);

@@ -15,9 +15,7 @@ use roundtable::ids::{Epoch, RoomId, UnixMillis, Version};
 use roundtable::room::Document;
 use roundtable::room::index::StateVector;
 use roundtable::store::memory::Memory;
-use roundtable::store::{
-    Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store,
-};
+use roundtable::store::{Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store};
 use roundtable::wire::stored;
 
 use crate::faults::Fault;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use roundtable::hub::loader::Opened;
-use roundtable::ids::{Epoch, Millis, Now, RoomId, SessionId, UnixMillis, Version};
+use roundtable::ids::{Epoch, Millis, Now, RoomId, SessionId, UnixMillis};
 use roundtable::limits::Limits;
 use roundtable::room::{
     Access, Departure, Effect, End, Event, Grant, Holdings, Identity, Input, Listen, Room,
@@ -17,7 +17,7 @@ use crate::document::Copy;
 use crate::errand::{self, Done, Errand, Kind};
 use crate::faults::Fault;
 use crate::link::{Link, Peer, Said};
-use crate::model::{self, Model};
+use crate::model::{self, Model, OUTSIDERS_MAX};
 use crate::reader::Reader;
 use crate::run::Tally;
 use crate::server::Host;
@@ -101,7 +101,7 @@ impl World {
             tally: Tally::default(),
             limits: Arc::new(limits()),
             fault,
-            counted: 100,
+            counted: OUTSIDERS_MAX,
             is_traced,
             names,
         };
@@ -112,7 +112,9 @@ impl World {
         }
         for index in 0..READERS {
             let id = world.count();
-            world.readers.push(Reader::new(index % ROOMS, Copy::new(id)));
+            world
+                .readers
+                .push(Reader::new(index % ROOMS, Copy::new(id)));
         }
         world
     }
@@ -429,7 +431,12 @@ impl World {
         }
     }
 
-    pub fn submit(&mut self, at: usize, occasion: roundtable::room::Occasion, update: bytes::Bytes) {
+    pub fn submit(
+        &mut self,
+        at: usize,
+        occasion: roundtable::room::Occasion,
+        update: bytes::Bytes,
+    ) {
         let client = &self.clients[at];
         let (room, session) = (client.room, client.session);
         let Some(session) = session else {
@@ -460,11 +467,6 @@ impl World {
             self.orphans.retain(|link| link.session != session);
             self.detach(room, session, Departure::Lost);
         }
-    }
-
-    /// Versions that a reader was told.
-    pub fn oldest(&self, room: usize) -> Version {
-        crate::reader::oldest(&self.store, &self.names[room])
     }
 }
 
