@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Room;
-use super::grant::Access;
+use super::grant::{Access, Identity};
 use super::message::{Effect, End, Event, LiveEvent, Presented};
-use super::presence::Unfit;
+use super::presence::{Greeting, Unfit};
 use crate::ids::{Now, SessionId};
 
 impl Room {
@@ -32,20 +32,11 @@ impl Room {
             .take(session, &identity, is_first, states, now.wall, &self.limits)
         {
             Ok(told) => {
-                let own = told
-                    .everyone
-                    .into_iter()
-                    .chain(told.own)
-                    .collect::<Arc<[_]>>();
-                if !own.is_empty() {
+                if !told.own.is_empty() {
                     effects.push(Effect::Tell {
                         session,
-                        event: Event::Presence(own),
+                        event: Event::Presence(told.own.into()),
                     });
-                }
-                for (session, shown) in told.others {
-                    let event = Event::Presence([shown].into());
-                    effects.push(Effect::Tell { session, event });
                 }
             }
             Err(Unfit::Malformed(reason)) => {
@@ -58,6 +49,24 @@ impl Room {
                     event: Event::Ended(End::TooLarge),
                 });
             }
+        }
+    }
+
+    /// Tells a session that comes who is here.
+    pub(super) fn greet(
+        &mut self,
+        session: SessionId,
+        identity: &Identity,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Greeting { everyone, others } = self.presence.greet(session, identity);
+        if !everyone.is_empty() {
+            let event = Event::Presence(everyone.into());
+            effects.push(Effect::Tell { session, event });
+        }
+        for (session, shown) in others {
+            let event = Event::Presence([shown].into());
+            effects.push(Effect::Tell { session, event });
         }
     }
 

@@ -47,6 +47,7 @@ impl Room {
             return;
         }
         self.idle_since = None;
+        let identity = grant.identity.clone();
         self.sessions
             .attach(session, grant, client, listen, self.presence_count);
         if listen == Listen::Live {
@@ -55,13 +56,7 @@ impl Room {
                 session,
                 event: Event::Missing { state_vector },
             });
-            if !self.presence.is_empty() {
-                let everyone = self.presence.everyone();
-                effects.push(Effect::Tell {
-                    session,
-                    event: Event::Presence(everyone),
-                });
-            }
+            self.greet(session, &identity, effects);
         }
     }
 

@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use self::greeting::Greeted;
+pub use self::greeting::Greeting;
 use self::stamp::{fingerprint, stamp};
 use super::grant::Identity;
 use super::message::{Presented, Shown};
@@ -80,6 +82,7 @@ pub struct Presence {
     gone: HashMap<u64, Gone>,
     gone_order: BTreeSet<(u64, u64)>,
     departures: u64,
+    greeted: Greeted,
     changed: BTreeSet<u64>,
     owned: HashMap<SessionId, BTreeSet<u64>>,
     /// No later than the first lapse.
@@ -91,10 +94,6 @@ pub struct Presence {
 pub struct Told {
     /// Its own states under the clocks that peers are told.
     pub own: Vec<Shown>,
-    /// It came back and may hold stale clocks of everybody: all states, under new clocks.
-    pub everyone: Vec<Shown>,
-    /// Other owners whose clocks were counted up, and their states.
-    pub others: Vec<(SessionId, Shown)>,
 }
 
 impl Presence {
@@ -110,7 +109,6 @@ impl Presence {
         limits: &Limits,
     ) -> Result<Told, Unfit> {
         let mut told = Told::default();
-        let mut returned = false;
         let mut owned = self.owned.get(&session).map_or(0, BTreeSet::len);
         for presented in states {
             let client = presented.client;
@@ -139,14 +137,10 @@ impl Presence {
                 }
             }
             let is_known = self.members.contains_key(&client) || self.gone.contains_key(&client);
-            returned |= claims && is_known;
             let claim = claims.then(|| if is_known { 0 } else { leap(wall) });
             self.enter(
                 session, identity, &presented, state, claim, &mut told, limits,
             )?;
-        }
-        if returned {
-            self.refresh_for(session, &mut told);
         }
         Ok(told)
     }
@@ -155,7 +149,7 @@ impl Presence {
     /// not newer than what peers were told, and not the first word of the same user either.
     fn is_echo(&self, presented: &Presented, is_first: bool, identity: &Identity) -> bool {
         self.gone.get(&presented.client).is_some_and(|gone| {
-            let is_return = is_first && gone.user == identity.user;
+            let is_return = is_first && (gone.user == identity.user || identity.is_guest);
             presented.clock <= gone.clock && !is_return
         })
     }
@@ -235,29 +229,6 @@ impl Presence {
         Ok(())
     }
 
-    /// Everyone else's clock is counted up for a session that came back: it dropped their states
-    /// when it lost its connection, but not the clocks.
-    fn refresh_for(&mut self, session: SessionId, told: &mut Told) {
-        for (&client, member) in &mut self.members {
-            let Owner::Session(owner) = member.owner else {
-                continue;
-            };
-            if owner == session {
-                continue;
-            }
-            member.clock += 1;
-            let shown = Shown {
-                client,
-                clock: member.clock,
-                state: Some(member.state.clone()),
-            };
-            told.everyone.push(shown.clone());
-            told.others.push((owner, shown));
-        }
-        told.everyone.sort_by_key(|shown| shown.client);
-        told.others.sort_by_key(|(_, shown)| shown.client);
-    }
-
     /// A session's goodbye for one of its ids; nobody can say it for somebody else.
     fn dismiss(&mut self, session: SessionId, client: u64) {
         let is_owner = self
@@ -321,17 +292,6 @@ impl Presence {
     pub fn drain_changes(&mut self) -> Arc<[Shown]> {
         let changed = std::mem::take(&mut self.changed);
         changed
-            .into_iter()
-            .map(|client| self.shown(client))
-            .collect()
-    }
-
-    /// Everyone who is here.
-    #[must_use]
-    pub fn everyone(&self) -> Arc<[Shown]> {
-        let mut clients: Vec<u64> = self.members.keys().copied().collect();
-        clients.sort_unstable();
-        clients
             .into_iter()
             .map(|client| self.shown(client))
             .collect()
@@ -432,6 +392,7 @@ fn leap(wall: UnixMillis) -> u32 {
     (spans * LEAP_CLOCKS) as u32
 }
 
+mod greeting;
 mod stamp;
 #[cfg(test)]
 mod tests;
