@@ -67,10 +67,10 @@ pub async fn load(
     let mut document = begin(client, former, loaded.snapshot).await?;
     let (mut at, mut tail) = (snapshot, Tail::default());
     while at < head.version {
-        let page;
-        (document, at, page) = step(store, room, head.epoch, at, head.version, document).await?;
-        tail.updates += page.updates;
-        tail.bytes += page.bytes;
+        let stepped = step(store, room, head.epoch, at, head.version, document).await?;
+        tail.updates += stepped.page.updates;
+        tail.bytes += stepped.page.bytes;
+        (document, at) = (stepped.document, stepped.at);
     }
     let standing = Standing {
         room: room.clone(),
@@ -101,8 +101,18 @@ pub async fn begin(
     .await
 }
 
-/// Folds one page of the log after `at` into the document, up to `through`; returns it, how far it
-/// came, and how much that was.
+/// A document, how far it came with one page of the log, and how much that was.
+#[derive(Debug)]
+pub struct Stepped {
+    /// The document.
+    pub document: Document,
+    /// The last version that it includes.
+    pub at: Version,
+    /// What the page had.
+    pub page: Tail,
+}
+
+/// Folds one page of the log after `at` into the document, up to `through`.
 pub async fn step(
     store: &Arc<dyn Store>,
     room: &RoomId,
@@ -110,13 +120,13 @@ pub async fn step(
     at: Version,
     through: Version,
     mut document: Document,
-) -> Result<(Document, Version, Tail), Failure> {
+) -> Result<Stepped, Failure> {
     let rows = store.read(room, epoch, at, PAGE).await?;
     let bytes = rows.iter().map(|row| row.update.len()).sum();
     aside(bytes, move || {
         let rows = rows.iter().take_while(|row| row.version <= through);
-        let (reached, page) = fold(rows, at, &mut document)?;
-        Ok((document, reached, page))
+        let (at, page) = fold(rows, at, &mut document)?;
+        Ok(Stepped { document, at, page })
     })
     .await
 }
@@ -155,7 +165,7 @@ fn fold<'a>(
 }
 
 /// Does what takes long for that many bytes where it holds up no other task.
-async fn aside<T: Send + 'static>(
+pub(super) async fn aside<T: Send + 'static>(
     bytes: usize,
     fold: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {

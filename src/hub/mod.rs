@@ -4,7 +4,7 @@
 pub mod attachment;
 mod changes;
 pub mod check;
-mod compactor;
+pub mod compactor;
 mod driver;
 mod errands;
 pub mod loader;

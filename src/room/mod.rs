@@ -68,6 +68,8 @@ pub struct Room {
     phase: Phase,
     /// How many live events there were: the place of a live cursor.
     live_count: u64,
+    /// How many of them told presence.
+    presence_count: u64,
     /// The whole state as it is sent to who joins.
     join: Option<Join>,
     append_ids: AppendIds,
@@ -97,6 +99,25 @@ impl AppendIds {
         self.given += 1;
         AppendId(uuid::Uuid::from_u128(self.seed.wrapping_add(self.given)))
     }
+}
+
+/// What a room holds in memory besides its document: each has its bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holdings {
+    /// Bytes that wait to become durable.
+    pub backlog_bytes: usize,
+    /// Answers that wait for what others sent.
+    pub attending: usize,
+    /// Recent entries.
+    pub recent_entries: usize,
+    /// Their bytes.
+    pub recent_bytes: usize,
+    /// Clients who are present.
+    pub present: usize,
+    /// Clients who left and whose clocks are remembered.
+    pub gone: usize,
+    /// Sessions.
+    pub sessions: usize,
 }
 
 /// What a room says of itself.
@@ -137,6 +158,7 @@ impl Room {
             sessions: Sessions::default(),
             phase: Phase::Open,
             live_count: 0,
+            presence_count: 0,
             join: None,
             append_ids: AppendIds {
                 seed: append_seed,
@@ -262,6 +284,22 @@ impl Room {
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
         self.gate.backlog_bytes()
+    }
+
+    /// What the room holds in memory besides its document.
+    #[must_use]
+    pub fn holdings(&self) -> Holdings {
+        let (recent_entries, recent_bytes) = self.timeline.holds();
+        let (present, gone) = self.presence.holds();
+        Holdings {
+            backlog_bytes: self.gate.backlog_bytes(),
+            attending: self.gate.attending(),
+            recent_entries,
+            recent_bytes,
+            present,
+            gone,
+            sessions: self.sessions.len(),
+        }
     }
 
     /// What the document has, as an encoded state vector.

@@ -47,6 +47,16 @@ impl Memory {
         Self::default()
     }
 
+    /// Loses the last row of a room, as a disk does that said too early that it has it: for tests
+    /// of what notices such a thing.
+    pub fn lose_last(&self, room: &RoomId) {
+        if let Some(kept) = self.shelf.lock().rooms.get_mut(room)
+            && let Some((version, _)) = kept.log.pop_last()
+        {
+            kept.head.version = Version(version.0 - 1);
+        }
+    }
+
     /// Makes the next append that has no fault yet go wrong.
     pub fn fail_next_append(&self, fault: Fault) {
         self.shelf.lock().faults.push_back(fault);

@@ -233,7 +233,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             && let Some(state_vector) = self.behind.take()
         {
             self.request(Request::Sync { state_vector }).await?;
-            self.request(Request::AskPresence).await?;
         }
         Ok(())
     }
