@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BENCHES := check apply commit fanout replay cursors join growth idle rooms
 NODE_TESTS := $(wildcard tests/interop/*.test.mjs) tests/interop/scenario.mjs tests/interop/workloads.mjs
 
-.PHONY: help run test check bench fuzz setup test-rust test-interop
+.PHONY: help run test check audit bench fuzz setup test-rust test-interop
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ check: ## what a change must pass before it is shown: format, lints, unit tests,
 	cargo clippy --all-targets -- -D warnings
 	cargo test --lib --bins
 	cargo test --test tidy
+
+audit: ## the dependencies: advisories, licences, bans, sources (cargo-deny; DENY_FLAGS=--offline without a network)
+	@cargo deny --version >/dev/null 2>&1 || { echo "audit: needs cargo-deny: cargo install cargo-deny --locked" >&2; exit 1; }
+	cargo deny $(DENY_FLAGS) check
 
 bench: ## the figures of benches/, on SQLite and Postgres; some minutes
 	scripts/with-postgres.sh cargo bench --profile fast $(BENCHES:%=--bench %)

@@ -8,11 +8,12 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use yrs::updates::decoder::Decode;
 use yrs::{
-    ClientID, Doc, OffsetKind, Options, Out, ReadTxn, Transact, TransactionMut, Update, WriteTxn,
+    Array, ClientID, Doc, OffsetKind, Options, Out, ReadTxn, Text, Transact, TransactionMut,
+    Update, WriteTxn, XmlFragment,
 };
 
 use super::entry::{Change, ChangeKind, FieldChange, Value};
-use super::index::{Index, RootKind, StateVector};
+use super::index::{ClockRange, Index, RootKind, StateVector};
 use super::record::{Cell, Writer, read_cell, read_field, record_change};
 use super::update::{self, Checked, Rejected, Touch};
 
@@ -112,6 +113,7 @@ impl Document {
         if txn.has_missing_updates() {
             return Err(Fault::Broken("stored updates leave a gap".into()));
         }
+        self.index.lose(lost(&txn));
         Ok(())
     }
 
@@ -139,8 +141,10 @@ impl Document {
             drop(before);
             Applied::Nothing
         };
+        let lost: SmallVec<[ClockRange; 2]> = lost(&txn).collect();
         drop(txn);
         self.index.accept(checked);
+        self.index.lose(lost);
         if has_changes {
             self.state = None;
         }
@@ -196,17 +200,32 @@ impl Document {
     }
 
     /// The document as a JSON object of its roots.
+    ///
+    /// A sequence with nothing in it is left out: its contents are all that tells what it is, so
+    /// the same document loaded from its state could not show it.
     #[must_use]
     pub fn json(&self) -> String {
         let txn = self.doc.transact();
         let roots = self.index.roots().filter_map(|(name, kind)| {
-            let root = match kind {
-                RootKind::Map => Out::YMap(txn.get_map(name.clone())?),
-                RootKind::Array => Out::YArray(txn.get_array(name.clone())?),
-                RootKind::Text => Out::YText(txn.get_text(name.clone())?),
-                RootKind::Xml => Out::YXmlFragment(txn.get_xml_fragment(name.clone())?),
+            let (root, length) = match kind {
+                RootKind::Map => (Out::YMap(txn.get_map(name.clone())?), None),
+                RootKind::Array => {
+                    let array = txn.get_array(name.clone())?;
+                    let length = array.len(&txn);
+                    (Out::YArray(array), Some(length))
+                }
+                RootKind::Text => {
+                    let text = txn.get_text(name.clone())?;
+                    let length = text.len(&txn);
+                    (Out::YText(text), Some(length))
+                }
+                RootKind::Xml => {
+                    let xml = txn.get_xml_fragment(name.clone())?;
+                    let length = xml.len(&txn);
+                    (Out::YXmlFragment(xml), Some(length))
+                }
             };
-            Some((&**name, root))
+            (length != Some(0)).then_some((&**name, root))
         });
         let mut writer = Writer {
             text: String::new(),
@@ -240,6 +259,18 @@ impl Document {
     pub fn cell(&self, collection: &Arc<str>, record: &str) -> Cell {
         read_cell(&self.doc.transact(), collection, record)
     }
+}
+
+/// What a transaction deleted.
+fn lost(txn: &TransactionMut<'_>) -> impl Iterator<Item = ClockRange> {
+    txn.delete_set().iter().flat_map(|(client, ranges)| {
+        let client = client.get();
+        ranges.iter().map(move |range| ClockRange {
+            client,
+            start: range.start,
+            end: range.end,
+        })
+    })
 }
 
 fn define_roots(txn: &mut TransactionMut<'_>, checked: &Checked) {

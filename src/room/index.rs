@@ -155,6 +155,16 @@ impl Index {
         }
     }
 
+    /// Takes in what the CRDT deleted when it took an update, also what the update did not name:
+    /// what lost its place to another write, and what lay in something that was deleted. Every
+    /// client that has the update says of it that it is deleted.
+    pub(in crate::room) fn lose(&mut self, ranges: impl IntoIterator<Item = ClockRange>) {
+        for range in ranges {
+            let history = self.histories.get_mut(&range.client);
+            history.expect("only what is known is lost").lose(range);
+        }
+    }
+
     fn grow(&mut self, new: New) {
         self.nodes.extend(new.nodes);
         for name in new.keys {

@@ -204,6 +204,22 @@ impl History {
         }
     }
 
+    /// Records that known clocks are deleted, as far as they are not known to be.
+    pub(super) fn lose(&mut self, range: ClockRange) {
+        let run = run_at(&self.runs, range.start);
+        let mut alive: SmallVec<[ClockRange; 2]> = SmallVec::new();
+        self.alive(run, range.start, range.end, |start, end| {
+            alive.push(ClockRange {
+                start,
+                end,
+                ..range
+            });
+        });
+        for range in alive {
+            self.delete(&Deletion { range, run });
+        }
+    }
+
     fn delete_beside_runs(&mut self, start: u32, end: u32) {
         if !self.has_deleted(start.saturating_sub(1), end + 1) {
             self.deleted.insert(start, end);

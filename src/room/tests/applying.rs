@@ -221,6 +221,19 @@ fn ap9_of_concurrent_writes_only_the_one_that_wins_is_an_event() {
 }
 
 #[test]
+fn ap17_a_sequence_with_nothing_in_it_reads_as_none_before_and_after_a_reload() {
+    let (mut world, ada) = alone();
+    let typed = ada.edit(|txn| txn.get_or_insert_text("note").push(txn, "milk"));
+    let erased = ada.edit(|txn| txn.get_or_insert_text("note").remove_range(txn, 0, 4));
+    world.changes(1, &typed);
+    assert_eq!(world.room.json(), r#"{"note":"milk"}"#);
+    world.changes(1, &erased);
+    let mut reloaded = Document::new(1, none());
+    reloaded.load(&world.room.state()).expect("its own state");
+    assert_eq!([reloaded.json(), world.room.json()], ["{}", "{}"]);
+}
+
+#[test]
 fn ap10_a_duplicate_makes_no_version_and_is_not_told_to_others() {
     let (mut world, ada) = alone();
     let update = ada.set("t1", "name", "milk");
@@ -334,6 +347,38 @@ fn ap14_a_reader_changes_nothing_and_may_say_what_is_known() {
         [kept(&[1], &[&first], 1)]
     );
     assert_eq!(world.room.json(), r#"{"tasks":{"t1":{"name":"milk"}}}"#);
+}
+
+#[test]
+fn ap14_what_a_reader_was_sent_is_known_also_where_a_write_was_lost() {
+    let (mut world, ada) = alone();
+    let bob = Client::new(22);
+    world.changes(1, &ada.set("t1", "name", "first"));
+    bob.take(&ada.beyond(&[0]));
+    // One of two concurrent writes loses, and a note goes with its record: nobody says so.
+    let note = bob.edit(|txn| {
+        let record = record_in(txn, "t1");
+        record.insert(txn, "note", yrs::TextPrelim::new("milk"));
+    });
+    let updates = [
+        ada.set("t1", "name", "ada"),
+        note,
+        bob.set("t1", "name", "bob"),
+    ];
+    updates
+        .iter()
+        .for_each(|update| drop(world.changes(1, update)));
+    ada.take(&updates[1]);
+    ada.take(&updates[2]);
+    world.changes(
+        1,
+        &ada.edit(|txn| drop(txn.get_or_insert_map("tasks").remove(txn, "t1"))),
+    );
+    let carol = Client::new(33);
+    carol.take(&world.room.state());
+    world.attach_as(2, Access::Read, Listen::Live);
+    let all = carol.beyond(&[0]);
+    assert_eq!(told(&world.submit(2, &all), 2), [kept(&[1], &[&all], 5)]);
 }
 
 #[test]
