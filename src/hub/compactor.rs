@@ -8,7 +8,7 @@ use crate::room::Document;
 use crate::room::index::StateVector;
 use crate::store::{Failure, Snapshot, Store};
 
-use super::loader;
+use super::{crash, loader};
 
 /// Makes a snapshot at `through` and drops rows that it covers and that are older than `before`.
 ///
@@ -33,7 +33,9 @@ pub async fn compact(
     let through = through.min(head.version);
     if newest < through {
         let document = fold(store, room, epoch, loaded.snapshot, through).await?;
+        let work = crash::work();
         let state = tokio::task::spawn_blocking(move || {
+            let _noted = work.note();
             let mut document = document;
             document.state()
         });
