@@ -1,7 +1,7 @@
 # What a person runs. Every target does its own set-up; `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-BENCHES := check apply commit fanout replay cursors join growth idle rooms
+BENCHES := check apply commit crash fanout replay cursors join growth idle rooms
 NODE_TESTS := $(wildcard tests/interop/*.test.mjs) tests/interop/scenario.mjs tests/interop/workloads.mjs
 
 .PHONY: help run test check audit bench fuzz setup test-rust test-interop
@@ -18,7 +18,7 @@ test-rust: ## unit tests, contract suites, tidy
 	scripts/with-postgres.sh cargo test --no-fail-fast
 
 test-interop: setup ## real clients against the program, on both stores
-	cargo build
+	scripts/build-faults.sh
 	scripts/with-postgres.sh node --test --test-concurrency=2 $(NODE_TESTS)
 
 check: ## what a change must pass before it is shown: format, lints, unit tests, tidy

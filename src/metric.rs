@@ -31,6 +31,9 @@ pub struct Metric {
 /// Label `code` or `reason`: one of the closed lists of `docs/SPEC.md`.
 pub const LABEL_CODE: &str = "code";
 
+/// Label `kind`: `room` or `update`.
+pub const LABEL_KIND: &str = "kind";
+
 /// Open connections.
 pub const CONNECTIONS: &str = "roundtable_connections";
 /// Rooms in memory.
@@ -61,6 +64,10 @@ pub const CLOSES: &str = "roundtable_closes_total";
 pub const SNAPSHOTS: &str = "roundtable_snapshots_total";
 /// Rooms that ended by a false invariant.
 pub const PANICS: &str = "roundtable_room_panics_total";
+/// Rooms and updates held in quarantine by this process, by `kind`.
+pub const QUARANTINED: &str = "roundtable_quarantined_total";
+/// Rooms that are held in quarantine.
+pub const QUARANTINED_ROOMS: &str = "roundtable_quarantined_rooms";
 /// Calls to the database that failed.
 pub const STORE_FAILURES: &str = "roundtable_store_failures_total";
 
@@ -118,6 +125,16 @@ pub const ALL: &[Metric] = &[
         PANICS,
         Unit::Count,
         "Rooms that ended by a false invariant and were rebuilt.",
+    ),
+    counter(
+        QUARANTINED,
+        Unit::Count,
+        "Rooms and updates put into quarantine, by kind.",
+    ),
+    gauge(
+        QUARANTINED_ROOMS,
+        Unit::Count,
+        "Rooms in quarantine, until an operator releases them.",
     ),
     counter(
         STORE_FAILURES,

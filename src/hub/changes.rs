@@ -97,7 +97,8 @@ impl Hub {
         epoch: Epoch,
         reason: Reason,
     ) -> Result<Changes, Denial> {
-        let opened = loader::load(&self.shared.store, room, 1, epoch).await;
+        let load = loader::load(&self.shared.store, room, 1, epoch);
+        let opened = self.shared.crash.during(room.clone(), load).await;
         let opened = self.counted("load", room, opened)?;
         Ok(Changes::Snapshot {
             reason,

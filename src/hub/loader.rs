@@ -2,10 +2,13 @@
 
 use std::sync::{Arc, LazyLock};
 
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 
+use super::crash;
 use crate::ids::{Epoch, RoomId, Version};
-use crate::room::index::StateVector;
+use crate::room::index::{Index, StateVector};
+use crate::room::update::check_state;
 use crate::room::{Document, Fault, Standing, Tail};
 use crate::store::{Failure, Loaded, Page, Row, Snapshot, Store};
 use crate::wire::stored;
@@ -164,18 +167,43 @@ fn fold<'a>(
     Ok((reached, page))
 }
 
-/// Does what takes long for that many bytes where it holds up no other task.
+/// Does what takes long for that many bytes where it holds up no other task. Noted before, as it
+/// may be the last that the process does.
 pub(super) async fn aside<T: Send + 'static>(
     bytes: usize,
     fold: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
+    let work = crash::work();
     if bytes <= INLINE_BYTES_MAX {
+        let _noted = work.note();
         return fold();
     }
     // A closed semaphore would only mean that there is no queue; it is never closed.
     let _turn = FOLDS.acquire().await;
-    let folded = tokio::task::spawn_blocking(fold).await;
+    let noted = move || {
+        let _noted = work.note();
+        fold()
+    };
+    let folded = tokio::task::spawn_blocking(noted).await;
     folded.unwrap_or_else(|_| Err(Failure::Corrupt("folding panicked".into())))
+}
+
+/// What a room that must not be opened held, for its next epoch to refuse: read from what is stored
+/// without the CRDT, as far as it can be read.
+#[must_use]
+pub fn epitaph(loaded: &Loaded, log: &[Row]) -> Bytes {
+    let mut index = Index::with_former(former(loaded).unwrap_or_default());
+    let snapshot = loaded.snapshot.iter().map(|it| it.state.clone());
+    let updates = log
+        .iter()
+        .flat_map(|row| stored::unpack(&row.update).unwrap_or_default());
+    for update in snapshot.chain(updates) {
+        match check_state(&update, &index) {
+            Ok(checked) => index.accept(checked),
+            Err(_) => break,
+        }
+    }
+    index.epitaph()
 }
 
 fn missing(version: Version) -> Failure {

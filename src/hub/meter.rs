@@ -22,6 +22,7 @@ pub struct Meter {
     snapshots: Counter,
     panics: Counter,
     failures: Counter,
+    quarantined_rooms: Gauge,
     backlog_bytes: Gauge,
     is_store_away: AtomicBool,
 }
@@ -39,6 +40,7 @@ impl Default for Meter {
             snapshots: counter!(metric::SNAPSHOTS),
             panics: counter!(metric::PANICS),
             failures: counter!(metric::STORE_FAILURES),
+            quarantined_rooms: gauge!(metric::QUARANTINED_ROOMS),
             backlog_bytes: gauge!(metric::BACKLOG_BYTES),
             is_store_away: AtomicBool::new(false),
         }
@@ -86,6 +88,16 @@ impl Meter {
         if before != bytes {
             self.backlog_bytes.increment(bytes as f64 - before as f64);
         }
+    }
+
+    /// A room or an update is held.
+    pub fn quarantined(&self, kind: &'static str) {
+        counter!(metric::QUARANTINED, metric::LABEL_KIND => kind).increment(1);
+    }
+
+    /// So many rooms are held.
+    pub fn quarantined_rooms(&self, rooms: u64) {
+        self.quarantined_rooms.set(rooms as f64);
     }
 
     /// The core panicked.

@@ -229,8 +229,9 @@ impl Room {
                 Ok(())
             }
             Err(Fault::Rejected(rejected)) => Err(self.refuse(rejected)),
-            Err(Fault::Broken(_)) => {
+            Err(Fault::Broken(reason)) => {
                 self.phase = Phase::Over;
+                effects.push(Effect::Quarantine { update, reason });
                 let offence = Event::Ended(End::Malformed("update"));
                 effects.push(Effect::Tell {
                     session,
@@ -298,6 +299,7 @@ impl Room {
             },
             Rejected::Former => Refusal::EpochChanged,
             Rejected::Malformed(reason) | Rejected::TooDeep(reason) => Refusal::Malformed(reason),
+            Rejected::Barred => Refusal::Quarantined,
             Rejected::Forged => Refusal::Malformed("client id of the server"),
         }
     }

@@ -5,9 +5,12 @@
 //! on is durable.
 
 mod announce;
+pub mod barred;
 mod compaction;
 pub mod document;
 pub mod entry;
+#[cfg(any(test, feature = "fault-injection"))]
+mod fault;
 pub mod gate;
 pub mod grant;
 pub mod index;
@@ -34,6 +37,7 @@ pub use message::{
 };
 pub use timeline::{CatchUp, Reason};
 
+use self::barred::Marks;
 use self::compaction::Compaction;
 use self::gate::Gate;
 use self::kept::Retry;
@@ -300,6 +304,19 @@ impl Room {
             gone,
             sessions: self.sessions.len(),
         }
+    }
+
+    /// The updates that are merged and not durable yet, unless they take more memory than that.
+    pub fn unkept(&self, bytes_max: usize) -> impl Iterator<Item = &Bytes> + Clone {
+        let is_little = self.gate.backlog_bytes() <= bytes_max;
+        let count = if is_little { usize::MAX } else { 0 };
+        self.gate.updates().take(count)
+    }
+
+    /// What an update would add, to recognise it by.
+    #[must_use]
+    pub fn marks(&self, update: &[u8]) -> Marks {
+        self.document.marks(update)
     }
 
     /// What the document has, as an encoded state vector.

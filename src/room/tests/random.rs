@@ -188,7 +188,9 @@ impl Simulation {
                     }
                 }
                 Effect::Rest => self.reopen(),
-                Effect::Erase { .. } | Effect::Abandon { .. } => panic!("{effect:?}"),
+                Effect::Erase { .. } | Effect::Abandon { .. } | Effect::Quarantine { .. } => {
+                    panic!("{effect:?}")
+                }
             }
         }
     }

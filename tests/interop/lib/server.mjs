@@ -17,6 +17,12 @@ export const BIN = resolve(
   process.env.ROUNDTABLE_BIN ?? `${process.env.CARGO_TARGET_DIR ?? 'target'}/debug/roundtable`
 )
 
+/** The program with faults that updates may carry, for the tests of what follows a crash. */
+export const FAULTS_BIN = resolve(
+  REPOSITORY,
+  process.env.ROUNDTABLE_FAULTS_BIN ?? `${process.env.CARGO_TARGET_DIR ?? 'target'}/fault-injection/roundtable`
+)
+
 /** Where rooms are served; another server with the same protocol may have them elsewhere. */
 export const WS_PREFIX = process.env.ROUNDTABLE_WS_PREFIX ?? '/ws'
 
@@ -38,12 +44,13 @@ export async function run (args, { env = {}, withinMs = 60_000 } = {}) {
 /** One process of the server and the store it stands on. Emits `exit`. */
 export class Server extends EventEmitter {
   /** Starts and waits until it is ready. `args` come after the fixed ones; `auth` replaces the key. */
-  static async start ({ store, args = [], env = {}, port, auth = ['--jwt-secret', SECRET] }) {
-    if (!existsSync(BIN)) {
-      throw new Error(`there is no server at ${BIN}: run \`cargo build\`, or name one in ROUNDTABLE_BIN`)
+  static async start ({ store, args = [], env = {}, port, auth = ['--jwt-secret', SECRET], bin = BIN }) {
+    if (!existsSync(bin)) {
+      const how = bin === BIN ? '`cargo build`, or name one in ROUNDTABLE_BIN' : '`scripts/build-faults.sh`'
+      throw new Error(`there is no server at ${bin}: run ${how}`)
     }
     for (let tries = 1; ; tries++) {
-      const server = new Server({ store, args, env, auth, port: port ?? await freePort() })
+      const server = new Server({ store, args, env, auth, bin, port: port ?? await freePort() })
       try {
         await server.#launch()
         return server
@@ -71,11 +78,12 @@ export class Server extends EventEmitter {
   get pid () { return this.child.pid }
 
   async #launch () {
-    const { store, args, env, auth } = this.options
+    const { store, args, env, auth, bin } = this.options
     const fixed = ['serve', '--listen', this.host, '--database-url', store.url, ...auth]
     this.exit = null
     this.isStopped = false
-    this.child = spawn(BIN, [...fixed, ...args], { env: clean(env), stdio: ['ignore', 'pipe', 'pipe'] })
+    const state = { STATE_DIRECTORY: store.folder }
+    this.child = spawn(bin, [...fixed, ...args], { env: clean({ ...state, ...env }), stdio: ['ignore', 'pipe', 'pipe'] })
     running.add(this.child)
     const child = this.child
     for (const stream of [child.stdout, child.stderr]) this.#listen(stream)
@@ -97,14 +105,15 @@ export class Server extends EventEmitter {
       const lines = (rest + text).split('\n')
       rest = lines.pop()
       this.lines.push(...lines)
+      this.emit('line')
       if (this.lines.length > 20_000) this.lines.splice(0, 10_000)
     })
     stream.on('end', () => { if (rest) this.lines.push(rest) })
   }
 
   /** Starts again on the same port and store, with other arguments if given. */
-  async restart ({ args = this.options.args } = {}) {
-    this.options = { ...this.options, args }
+  async restart ({ args = this.options.args, bin = this.options.bin } = {}) {
+    this.options = { ...this.options, args, bin }
     this.lines.push(`--- started again with: ${args.join(' ')}`)
     await this.#launch().catch((error) => { throw this.explain(error) })
   }

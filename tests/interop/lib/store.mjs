@@ -9,7 +9,7 @@ export const STORES = (process.env.ROUNDTABLE_TEST_STORES ?? 'sqlite,postgres').
 
 const left = []
 
-/** Opens a new, empty store of a kind: `{ kind, url, drop() }`. */
+/** Opens a new, empty store of a kind: `{ kind, url, folder, drop() }`. */
 export async function openStore (kind) {
   if (kind === 'sqlite') return openSqlite()
   if (kind === 'postgres') return openPostgres()
@@ -35,8 +35,13 @@ async function openPostgres () {
   await administer(base, `CREATE DATABASE ${name}`)
   const url = new URL(base)
   url.pathname = `/${name}`
-  const drop = () => administer(base, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
-  return { kind: 'postgres', url: url.href, drop }
+  const folder = mkdtempSync(join(tmpdir(), 'roundtable-interop-'))
+  left.push(() => rmSync(folder, { recursive: true, force: true }))
+  const drop = async () => {
+    rmSync(folder, { recursive: true, force: true })
+    await administer(base, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
+  }
+  return { kind: 'postgres', url: url.href, folder, drop }
 }
 
 async function administer (url, statement) {
