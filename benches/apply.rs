@@ -12,7 +12,7 @@ use roundtable::limits::Limits;
 use roundtable::room::index::StateVector;
 use roundtable::room::{
     Access, Document, Effect, Grant, Identity, Input, Listen, Occasion, Outcome, Room, Standing,
-    Ticket,
+    Tail, Ticket,
 };
 use yrs::updates::decoder::Decode;
 use yrs::{Doc, OffsetKind, Options, Transact, Update};
@@ -118,6 +118,7 @@ impl Driven {
             head: Version::ZERO,
             oldest: Version(1),
             snapshot: Version::ZERO,
+            tail: Tail::default(),
         };
         let document = Document::new(7, StateVector::default());
         let limits = Arc::new(Limits::default());

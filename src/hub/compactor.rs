@@ -67,7 +67,7 @@ async fn fold(
         .map_or(Version::ZERO, |snapshot| snapshot.version);
     let mut document = loader::begin(0, StateVector::default(), snapshot).await?;
     while at < through {
-        (document, at) = loader::step(store, room, epoch, at, through, document).await?;
+        (document, at, _) = loader::step(store, room, epoch, at, through, document).await?;
     }
     Ok(document)
 }

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use crate::ids::{Epoch, RoomId, Version};
 use crate::room::index::StateVector;
-use crate::room::{Document, Fault, Standing};
+use crate::room::{Document, Fault, Standing, Tail};
 use crate::store::{Failure, Loaded, Page, Row, Snapshot, Store};
 use crate::wire::stored;
 
@@ -53,6 +53,7 @@ pub async fn load(
             head: Version::ZERO,
             oldest: Version(1),
             snapshot: Version::ZERO,
+            tail: Tail::default(),
         };
         return Ok(Opened {
             document: Document::new(client, former),
@@ -64,9 +65,12 @@ pub async fn load(
         .as_ref()
         .map_or(Version::ZERO, |snapshot| snapshot.version);
     let mut document = begin(client, former, loaded.snapshot).await?;
-    let mut at = snapshot;
+    let (mut at, mut tail) = (snapshot, Tail::default());
     while at < head.version {
-        (document, at) = step(store, room, head.epoch, at, head.version, document).await?;
+        let page;
+        (document, at, page) = step(store, room, head.epoch, at, head.version, document).await?;
+        tail.updates += page.updates;
+        tail.bytes += page.bytes;
     }
     let standing = Standing {
         room: room.clone(),
@@ -74,6 +78,7 @@ pub async fn load(
         head: head.version,
         oldest: head.oldest,
         snapshot,
+        tail,
     };
     Ok(Opened { document, standing })
 }
@@ -96,8 +101,8 @@ pub async fn begin(
     .await
 }
 
-/// Folds one page of the log after `at` into the document, up to `through`; returns it and how far
-/// it came.
+/// Folds one page of the log after `at` into the document, up to `through`; returns it, how far it
+/// came, and how much that was.
 pub async fn step(
     store: &Arc<dyn Store>,
     room: &RoomId,
@@ -105,13 +110,13 @@ pub async fn step(
     at: Version,
     through: Version,
     mut document: Document,
-) -> Result<(Document, Version), Failure> {
+) -> Result<(Document, Version, Tail), Failure> {
     let rows = store.read(room, epoch, at, PAGE).await?;
     let bytes = rows.iter().map(|row| row.update.len()).sum();
     aside(bytes, move || {
         let rows = rows.iter().take_while(|row| row.version <= through);
-        let reached = fold(rows, at, &mut document)?;
-        Ok((document, reached))
+        let (reached, page) = fold(rows, at, &mut document)?;
+        Ok((document, reached, page))
     })
     .await
 }
@@ -120,7 +125,7 @@ fn fold<'a>(
     rows: impl Iterator<Item = &'a Row>,
     at: Version,
     document: &mut Document,
-) -> Result<Version, Failure> {
+) -> Result<(Version, Tail), Failure> {
     let mut reached = at;
     let mut updates = Vec::new();
     for row in rows {
@@ -141,7 +146,12 @@ fn fold<'a>(
         &**update
     }));
     loaded.map_err(|fault| unsound(folding, &fault))?;
-    Ok(reached)
+    let bytes = updates.iter().map(|(_, update)| update.len() as u64);
+    let page = Tail {
+        updates: updates.len() as u64,
+        bytes: bytes.sum(),
+    };
+    Ok((reached, page))
 }
 
 /// Does what takes long for that many bytes where it holds up no other task.

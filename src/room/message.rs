@@ -341,4 +341,15 @@ pub struct Standing {
     pub oldest: Version,
     /// The version of the newest snapshot.
     pub snapshot: Version,
+    /// What the log has after it.
+    pub tail: Tail,
+}
+
+/// How much follows on a snapshot: what opening the room has to fold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// Updates, of however many entries.
+    pub updates: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }

@@ -5,6 +5,7 @@
 //! on is durable.
 
 mod announce;
+mod compaction;
 pub mod document;
 pub mod entry;
 pub mod gate;
@@ -29,12 +30,13 @@ pub use entry::Entry;
 pub use grant::{Access, Grant, Identity};
 pub use message::{
     Departure, Effect, End, Event, Input, Listen, LiveEvent, Occasion, Outcome, Refusal, Standing,
-    Ticket,
+    Tail, Ticket,
 };
 pub use timeline::{CatchUp, Reason};
 
+use self::compaction::Compaction;
 use self::gate::Gate;
-use self::kept::{Compaction, Retry};
+use self::kept::Retry;
 use self::presence::Presence;
 use self::sessions::Sessions;
 use self::timeline::Timeline;
@@ -141,7 +143,7 @@ impl Room {
                 given: 0,
             },
             retry: Retry::default(),
-            compaction: Compaction::new(standing.snapshot),
+            compaction: Compaction::new(standing.snapshot, standing.tail),
             presence_due: Millis(0),
             idle_since: None,
             limits,
@@ -217,7 +219,8 @@ impl Room {
             .idle_since
             .filter(|_| !self.compaction.is_running())
             .map(|since| since.plus(self.limits.room_idle_ms));
-        let keeping = [self.retry.due(), self.compaction.due()];
+        let compaction = self.compaction.deadline(self.timeline.head(), &self.limits);
+        let keeping = [self.retry.due(), compaction];
         [presence, self.presence.deadline(), idle]
             .into_iter()
             .chain(keeping)
