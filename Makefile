@@ -1,7 +1,7 @@
 # What a person runs. Every target does its own set-up; `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-BENCHES := check apply commit fanout replay
+BENCHES := check apply commit fanout replay cursors join growth idle rooms
 NODE_TESTS := $(wildcard tests/interop/*.test.mjs) tests/interop/scenario.mjs tests/interop/workloads.mjs
 
 .PHONY: help run test check bench fuzz setup test-rust test-interop

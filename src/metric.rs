@@ -39,9 +39,9 @@ pub const ROOMS: &str = "roundtable_rooms";
 pub const SESSIONS: &str = "roundtable_sessions";
 /// Updates taken from clients.
 pub const UPDATES_IN: &str = "roundtable_updates_in_total";
-/// Bytes read from sockets.
+/// Bytes read from WebSockets.
 pub const BYTES_IN: &str = "roundtable_received_bytes_total";
-/// Bytes written to sockets.
+/// Bytes that WebSockets took.
 pub const BYTES_OUT: &str = "roundtable_sent_bytes_total";
 /// Frames given to connections.
 pub const DELIVERIES: &str = "roundtable_deliveries_total";
@@ -83,8 +83,16 @@ pub const ALL: &[Metric] = &[
         Unit::Count,
         "Updates and operations taken from clients.",
     ),
-    counter(BYTES_IN, Unit::Bytes, "Bytes read from clients."),
-    counter(BYTES_OUT, Unit::Bytes, "Bytes written to clients."),
+    counter(
+        BYTES_IN,
+        Unit::Bytes,
+        "Bytes read from WebSockets, frames and all.",
+    ),
+    counter(
+        BYTES_OUT,
+        Unit::Bytes,
+        "Bytes written to WebSockets, frames and all.",
+    ),
     counter(DELIVERIES, Unit::Count, "Frames given to connections."),
     counter(APPENDS, Unit::Count, "Append transactions committed."),
     Metric {

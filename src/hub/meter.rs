@@ -12,6 +12,8 @@ use crate::wire::Code;
 
 /// Counters that the rooms' tasks share.
 pub struct Meter {
+    received: Counter,
+    sent: Counter,
     updates: Counter,
     deliveries: Counter,
     appends: Counter,
@@ -27,6 +29,8 @@ pub struct Meter {
 impl Default for Meter {
     fn default() -> Self {
         Self {
+            received: counter!(metric::BYTES_IN),
+            sent: counter!(metric::BYTES_OUT),
             updates: counter!(metric::UPDATES_IN),
             deliveries: counter!(metric::DELIVERIES),
             appends: counter!(metric::APPENDS),
@@ -42,6 +46,16 @@ impl Default for Meter {
 }
 
 impl Meter {
+    /// Bytes came from a WebSocket's peer.
+    pub fn received(&self, bytes: usize) {
+        self.received.increment(bytes as u64);
+    }
+
+    /// A WebSocket's peer took bytes.
+    pub fn sent(&self, bytes: usize) {
+        self.sent.increment(bytes as u64);
+    }
+
     /// One live event for so many sessions.
     pub fn live(&self, event: &LiveEvent, sessions: usize) {
         if let LiveEvent::Update(_) = event {

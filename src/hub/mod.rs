@@ -122,6 +122,12 @@ impl Hub {
         &self.shared.limits
     }
 
+    /// What is counted.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.shared.meter
+    }
+
     /// What time it is.
     #[must_use]
     pub fn now(&self) -> Now {

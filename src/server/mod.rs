@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -59,8 +58,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let store = open_store(&settings).await?;
     let limits = Arc::new(settings.limits.clone());
     let hub = Hub::new(store, Arc::new(clock), limits.clone());
-    let listener = TcpListener::bind(settings.listen)
-        .await
+    let listener = listener::listen(settings.listen)
         .with_context(|| format!("listen on {}", settings.listen))?;
     let address = listener.local_addr().context("learn the address")?;
 

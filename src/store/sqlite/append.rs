@@ -15,7 +15,8 @@ use super::super::{Append, Appended, Failure};
 use super::BEGIN;
 use crate::ids::{Epoch, Version};
 
-/// Rows in one `INSERT`: far below SQLite's 32,766 parameters, and few different statements.
+/// Rows in one `INSERT`: below SQLite's 500 parts of a compound and 32,766 parameters, and few
+/// different statements.
 const INSERT_ROWS_MAX: usize = 256;
 
 /// Where rooms stand: `$1` is `[[name, expected]]`.
@@ -92,16 +93,16 @@ async fn extend(
         let mut insert = sqlx::query_scalar(AssertSqlSafe(text));
         for (append, expected, row) in chunk {
             insert = insert
-                .bind(append.room.as_str())
-                .bind(append.epoch.0)
-                .bind(*expected)
                 .bind(number(row.version)?)
                 .bind(append.id.0)
                 .bind(row.at.0)
                 .bind(row.actors.as_str())
                 .bind(row.ops.as_str())
                 .bind(&row.update[..])
-                .bind(row.events.as_str());
+                .bind(row.events.as_str())
+                .bind(append.room.as_str())
+                .bind(append.epoch.0)
+                .bind(*expected);
         }
         if rest.is_empty() {
             insert = insert.bind(heads.as_str());
@@ -116,21 +117,17 @@ async fn extend(
 /// it is expected.
 fn extend_text(is_first: bool, rows: usize, is_last: bool) -> String {
     let begin = if is_first { "BEGIN IMMEDIATE;" } else { "" };
-    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ");
+    let row = "SELECT id, ?, ?, ?, ?, ?, ?, ? FROM rooms WHERE name = ? AND epoch = ? AND head = ?";
+    let selected = vec![row; rows].join(" UNION ALL ");
     let (extend_heads, commit) = if is_last {
         (EXTEND_HEADS, "COMMIT")
     } else {
         ("", "")
     };
     format!(
-        "{begin}
-        WITH given (name, epoch, expected, version, append_id, at, actors, ops, bytes, events)
-            AS (VALUES {values})
-        INSERT INTO log (room, version, append_id, at, actors, ops, \"update\", events)
-        SELECT r.id, g.version, g.append_id, g.at, g.actors, g.ops, g.bytes, g.events
-        FROM given g
-        JOIN rooms r ON r.name = g.name AND r.epoch = g.epoch AND r.head = g.expected;
-        {extend_heads} {commit}"
+        "{begin} INSERT INTO log \
+         (room, version, append_id, at, actors, ops, \"update\", events) {selected}; \
+         {extend_heads} {commit}"
     )
 }
 
