@@ -8,7 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roundtable::lib0::write_var_uint;
+use roundtable::room::Document;
+use roundtable::room::index::StateVector;
 use tokio::task::JoinSet;
+use yrs::updates::decoder::Decode;
+use yrs::{Doc, Transact, Update};
 
 #[allow(dead_code, reason = "every bench takes what it needs")]
 #[path = "support/edits.rs"]
@@ -23,7 +27,7 @@ mod socket;
 #[path = "support/timing.rs"]
 mod timing;
 
-use server::Server;
+use server::{Server, memory_bytes_of};
 use socket::{Socket, frame};
 use timing::spread;
 
@@ -35,6 +39,9 @@ const TOGETHER: usize = 20;
 /// Long enough to open all of them.
 const IDLE_SECONDS: u64 = 25;
 const LEAVES: Duration = Duration::from_secs(IDLE_SECONDS + 10);
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What is written, as a frame, and what comes back as its ack.
 struct Content {
@@ -55,11 +62,14 @@ async fn main() -> anyhow::Result<()> {
         update,
     };
     let content = Arc::new(content);
+    let kib = |bytes: f64| bytes / ROOMS as f64 / 1024.0;
+    let [crdt, document] = alone(&state).map(kib);
+    println!("{ROOMS} rooms of {} bytes, KB per room", state.len());
+    println!("the CRDT alone {crdt:.1}, with its index {document:.1}");
     let folder = tempfile::tempdir()?;
     let url = format!("sqlite://{}/rooms.db", folder.path().display());
     let idle = IDLE_SECONDS.to_string();
     let flags = ["--idle-seconds", &*idle, "--max-rooms-per-user", "100000"];
-    let kib = |bytes: f64| bytes / ROOMS as f64 / 1024.0;
     let rooms = |nth: usize| FIRST + nth * ROOMS..FIRST + (nth + 1) * ROOMS;
     let server = Server::start_with(&url, folder.path(), &flags)?;
     visit(&server, 0..FIRST, Some(&content)).await?;
@@ -82,12 +92,34 @@ async fn main() -> anyhow::Result<()> {
     let before = server.memory_bytes();
     visit(&server, rooms(0), None).await?;
     let read = kib(server.memory_bytes() - before);
-    println!("{ROOMS} rooms of {} bytes, KB per room", state.len());
     println!(
         "just written {written:.1}, read from the store {read:.1}, left and evicted {}",
         spread(left)
     );
     Ok(())
+}
+
+/// What as many documents take by themselves, in this process: the CRDT's, and the room's.
+fn alone(state: &[u8]) -> [f64; 2] {
+    let begin = memory_bytes_of(std::process::id());
+    let crdts: Vec<Doc> = (0..ROOMS).map(|_| crdt(state)).collect();
+    let after = memory_bytes_of(std::process::id());
+    let documents = (0..ROOMS).map(|_| {
+        let mut document = Document::new(7, StateVector::default());
+        document.load(state).expect("sound");
+        document
+    });
+    let documents: Vec<Document> = documents.collect();
+    let end = memory_bytes_of(std::process::id());
+    drop((crdts, documents));
+    [after - begin, end - after]
+}
+
+fn crdt(state: &[u8]) -> Doc {
+    let doc = Doc::new();
+    let update = Update::decode_v1(state).expect("sound");
+    doc.transact_mut().apply_update(update).expect("sound");
+    doc
 }
 
 /// Opens each room, writes what there is to write and waits for its ack.

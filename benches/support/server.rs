@@ -23,6 +23,16 @@ pub fn cpu_seconds_of(process: u32) -> f64 {
     ticks / TICKS_PER_SECOND
 }
 
+/// Bytes of memory that a process holds, without what it shares with others.
+pub fn memory_bytes_of(process: u32) -> f64 {
+    let path = format!("/proc/{process}/status");
+    let status = std::fs::read_to_string(path).expect("it runs on Linux");
+    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    let kib: f64 = kib.and_then(|kib| kib.parse().ok()).expect("a number");
+    kib * 1024.0
+}
+
 /// The program, until it is dropped; it is killed then, without a word.
 pub struct Server {
     child: Child,
@@ -70,12 +80,7 @@ impl Server {
 
     /// Bytes of memory that it holds, without what it shares with other processes.
     pub fn memory_bytes(&self) -> f64 {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = std::fs::read_to_string(path).expect("it runs on Linux");
-        let line = status.lines().find(|line| line.starts_with("RssAnon:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1));
-        let kib: f64 = kib.and_then(|kib| kib.parse().ok()).expect("a number");
-        kib * 1024.0
+        memory_bytes_of(self.child.id())
     }
 }
 

@@ -44,7 +44,8 @@ impl Outgoing {
         (result, bytes)
     }
 
-    /// Writes as much as goes, several frames at once; answers with the bytes, or an error when the peer takes nothing more.
+    /// Writes as much as goes, several frames at once; answers with the bytes, or an error when the
+    /// peer takes nothing more.
     pub fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         io: &mut S,
