@@ -34,8 +34,8 @@ audit: ## the dependencies: advisories, licences, bans, sources (cargo-deny; DEN
 bench: ## the figures of benches/, on SQLite and Postgres; some minutes
 	scripts/with-postgres.sh cargo bench --profile fast $(BENCHES:%=--bench %)
 
-fuzz: ## every fuzz target for a minute (nightly and cargo-fuzz); FUZZ_SECONDS for longer
-	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60)
+fuzz: ## every fuzz target for a minute, with AddressSanitizer; FUZZ_SECONDS for longer, FUZZ_TARGETS for some
+	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60) $(FUZZ_TARGETS)
 
 setup: ## Node packages and the Python environment of tests/interop
 	scripts/setup-interop.sh

@@ -153,11 +153,15 @@ fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
 
 /// The keys of one reading of a key set.
 #[derive(Debug, Default)]
-pub(super) struct KeySet(Vec<Key>);
+pub struct KeySet(Vec<Key>);
 
 impl KeySet {
     /// Reads a JWK set (RFC 7517). Keys of other kinds or uses are passed over.
-    pub(super) fn parse(json: &str) -> Result<Self, InvalidKey> {
+    ///
+    /// # Errors
+    ///
+    /// When the text is no JSON object with `keys`.
+    pub fn parse(json: &str) -> Result<Self, InvalidKey> {
         let set: JwkSet = serde_json::from_str(json).map_err(|_| InvalidKey::NoSet)?;
         Ok(Self(set.keys.iter().filter_map(Key::from_jwk).collect()))
     }

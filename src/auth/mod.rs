@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub use credentials::{PROTOCOL, subprotocol, token_in};
 pub use jwks::{InvalidJwksSource, JwksSource, ReadError};
-pub use keys::InvalidKey;
+pub use keys::{InvalidKey, KeySet};
 pub use mint::{MintError, Passport, mint};
 pub use origin::{InvalidOrigin, Origins, origin_allowed};
 pub use pattern::Patterns;

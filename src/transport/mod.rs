@@ -1,11 +1,11 @@
 //! Owns the router: every URL on one screen, grouped by who calls it.
 
-mod caller;
-mod http;
+pub mod caller;
+pub mod http;
 pub mod listener;
 mod ops;
 mod outgoing;
-mod problem;
+pub mod problem;
 mod socket;
 mod speech;
 mod ws;

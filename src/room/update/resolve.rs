@@ -145,6 +145,15 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
                 return Err(Rejected::Malformed("block in two places"));
             }
         }
+        // Of these the CRDT makes one document of what came one by one, and another of the state.
+        if block.right_origin.is_some() {
+            if place.key != SEQUENCE {
+                return Err(Rejected::Malformed("right origin under a key"));
+            }
+            if block.origin == block.right_origin {
+                return Err(Rejected::Malformed("one item as both origins"));
+            }
+        }
         let mut holds = Holds::Value;
         if !place.is_gone() {
             self.stage.permit(place, block.content)?;

@@ -83,7 +83,8 @@ pub async fn exchange(
     Ok(response)
 }
 
-fn read(body: &Bytes) -> Result<(Bytes, Bytes), Problem> {
+/// Takes a body apart: state vector and update, both unchecked.
+pub fn read(body: &Bytes) -> Result<(Bytes, Bytes), Problem> {
     let malformed = |_| Problem::malformed("the body is two var-buffers: state vector, update");
     let mut reader = Reader::new(body);
     let state_vector = body.slice_ref(reader.buffer().map_err(malformed)?);

@@ -128,6 +128,25 @@ fn origins_in_two_places_are_refused() {
 }
 
 #[test]
+fn origins_between_which_no_client_writes_are_refused() {
+    let field: &[u8] = &[0x28, 1, 1, b'm', 1, b'k', 1, 0x7e];
+    let pair = pair(&update(&[(7, 0, &[field, IN_TEXT, IN_TEXT])], &[]));
+    let after = |first: u8, origins: &[u8]| {
+        let block = [&[first], origins, &[1, 0x7e]].concat();
+        check(&update(&[(8, 0, &[&block])], &[]), &pair.index).err()
+    };
+    assert_eq!(after(0x88, &[7, 0]), None);
+    let right = malformed("right origin under a key");
+    assert_eq!(after(0x48, &[7, 0]), right);
+    assert_eq!(after(0xc8, &[7, 0, 7, 0]), right);
+    let same = [0xc4, 7, 1, 7, 1, 1, b'x'];
+    assert_eq!(
+        check(&update(&[(8, 0, &[&same])], &[]), &pair.index).err(),
+        malformed("one item as both origins")
+    );
+}
+
+#[test]
 fn a_parent_that_is_no_type_is_refused() {
     let bytes = update(&[(7, 0, &[IN_TEXT, FIELD])], &[]);
     assert_eq!(

@@ -1,0 +1,25 @@
+//! Owns what presence has to be, whoever says what.
+
+use roundtable::room::message::Shown;
+use serde_json::Value;
+
+use super::setting::PRESENCE_PER_ROOM_MAX;
+
+/// Every state is an object whose user is one of the world's; there are not too many.
+pub fn check(shown: &[Shown]) {
+    let here = shown.iter().filter_map(|shown| shown.state.as_deref());
+    let mut count = 0;
+    for state in here {
+        count += 1;
+        let state: Value = serde_json::from_str(state).expect("a state is JSON");
+        let user = state["user"]["id"].as_str().expect("its user is set");
+        assert!(user.starts_with("user "), "by the token: {user}");
+    }
+    // A state may be told twice in one message: as one of all, and as one's own.
+    assert!(count <= 2 * PRESENCE_PER_ROOM_MAX);
+    assert!(
+        shown
+            .iter()
+            .all(|shown| shown.clock <= i32::MAX as u32 + 1_000)
+    );
+}

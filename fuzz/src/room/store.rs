@@ -1,0 +1,222 @@
+//! Owns the store of the world: what it keeps, and how it answers what the room asks for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use roundtable::ids::{AppendId, Epoch, RoomId, Version};
+use roundtable::limits::Limits;
+use roundtable::room::document::Applied;
+use roundtable::room::{Document, Effect, Entry, Input, Outcome, Room, Standing};
+use roundtable::wire::{json, stored};
+use uuid::Uuid;
+
+use super::super::author::Author;
+use super::super::log::fold;
+use super::super::script::Script;
+use super::peer::Peer;
+use super::world::World;
+
+impl World {
+    pub(super) fn ask_append(
+        &mut self,
+        id: AppendId,
+        expected: Version,
+        entries: Arc<[Arc<Entry>]>,
+    ) {
+        let is_append = |asked: &Effect| matches!(asked, Effect::Append { .. });
+        assert!(!self.asked.iter().any(is_append), "one append is in flight");
+        assert!(!entries.is_empty());
+        let mut version = expected;
+        for entry in entries.iter() {
+            version = version.next();
+            assert_eq!(entry.version, version, "versions are dense");
+            assert!(!entry.updates.is_empty() && !entry.actors.is_empty());
+        }
+        let before = self.tried.entry(id).or_insert_with(|| entries.clone());
+        assert_eq!(*before, entries, "a retry has the same entries");
+        self.asked.push_back(Effect::Append {
+            id,
+            expected,
+            entries,
+        });
+    }
+
+    /// What is released is kept, and each entry once and in order.
+    pub(super) fn release(&mut self, entries: &[Arc<Entry>]) {
+        for entry in entries {
+            assert_eq!(
+                self.log.get(self.released),
+                Some(entry),
+                "only what is kept is released"
+            );
+            self.released += 1;
+            let updates = stored::unpack(&stored::pack(&entry.updates));
+            assert_eq!(updates.as_ref(), Ok(&entry.updates));
+            let events = json::decode_events(&json::encode_events(entry));
+            assert_eq!(events.expect("what is stored can be read"), entry.events);
+            let actors = json::decode_actors(&json::encode_actors(entry));
+            assert_eq!(actors.expect("what is stored can be read"), entry.actors);
+            let room = RoomId::parse("room").expect("a name");
+            assert_eq!(
+                json::change_events(&room, self.epoch, entry).len(),
+                entry.events.len()
+            );
+        }
+    }
+
+    /// The store does one thing that the room asked for.
+    pub fn answer(&mut self, luck: u8) {
+        let Some(asked) = self.asked.pop_front() else {
+            return;
+        };
+        let is_lost = luck % 4 == 3;
+        let input = match asked {
+            Effect::Append {
+                id,
+                expected,
+                entries,
+            } => {
+                let outcome = match luck % 8 {
+                    3 => Outcome::Unclear,
+                    7 => {
+                        self.append(id, expected, &entries);
+                        Outcome::Unclear
+                    }
+                    _ => self.append(id, expected, &entries),
+                };
+                Input::Appended { id, outcome }
+            }
+            Effect::Fetch { after } => {
+                let page = 1 + usize::from(luck / 4 % 3);
+                let entries = self.log.iter().skip(after.0 as usize).take(page);
+                let entries = (!is_lost).then(|| entries.cloned().collect());
+                self.is_fetching = true;
+                Input::Fetched { entries }
+            }
+            Effect::Compact { through } => {
+                let oldest = Version(1 + through.0 * u64::from(luck / 4 % 3) / 2);
+                let kept = (!is_lost).then_some((through, oldest));
+                Input::Compacted { kept }
+            }
+            Effect::Erase { former } => {
+                if !is_lost {
+                    self.erase(former);
+                }
+                Input::Erased { is_done: !is_lost }
+            }
+            other => panic!("the store is not asked for {other:?}"),
+        };
+        self.tell(input);
+        self.is_fetching = false;
+    }
+
+    fn append(&mut self, id: AppendId, expected: Version, entries: &[Arc<Entry>]) -> Outcome {
+        let head = Version(self.log.len() as u64);
+        if head != expected {
+            let is_ours = self.written.get(&expected.next()) == Some(&id);
+            return match is_ours {
+                true => Outcome::Kept,
+                false => Outcome::Moved(Some((self.epoch, head))),
+            };
+        }
+        for entry in entries {
+            self.log.push(entry.clone());
+            self.written.insert(entry.version, id);
+        }
+        Outcome::Kept
+    }
+
+    fn erase(&mut self, former: Bytes) {
+        self.former = former;
+        self.epoch = Epoch(Uuid::from_u128(self.epoch.0.as_u128() + 1));
+        self.log.clear();
+        self.written.clear();
+        self.acked.clear();
+        self.has_others = false;
+        // Clients in order begin anew with what the next epoch has.
+        (0..self.peers.len()).for_each(|peer| self.renew_author(peer));
+    }
+
+    /// Another server keeps an edit of a client that is nobody else.
+    pub fn others_write(&mut self, script: &mut Script<'_>) {
+        self.others += 1;
+        let author = Author::new((1 << 40) + self.others);
+        let updates: Vec<_> = self
+            .log
+            .iter()
+            .flat_map(|entry| entry.updates.clone())
+            .collect();
+        updates.iter().for_each(|update| author.take(update));
+        let update = author.edit(script);
+        let mut there = fold(&self.former, updates.iter().map(|update| &**update));
+        if !matches!(there.apply(&update), Ok(Applied::Changed(_))) {
+            return;
+        }
+        self.has_others = true;
+        self.log.push(Arc::new(Entry {
+            version: Version(self.log.len() as u64 + 1),
+            at: self.now.wall,
+            actors: Vec::new(),
+            updates: vec![update],
+            events: Vec::new(),
+        }));
+    }
+
+    /// The room is gone from memory, in order or not, and is opened from what was kept.
+    pub fn reopen(&mut self, has_snapshot: bool) {
+        self.asked.clear();
+        self.tried.clear();
+        self.is_moved = false;
+        self.openings += 1;
+        self.released = self.log.len();
+        let covered = if has_snapshot { self.log.len() / 2 } else { 0 };
+        let (epoch, former) = (self.epoch, &self.former);
+        self.room = open(
+            &self.limits,
+            epoch,
+            former,
+            &self.log,
+            covered,
+            self.openings,
+        );
+        self.peers.iter_mut().for_each(Peer::leave);
+    }
+}
+
+pub(super) fn open(
+    limits: &Arc<Limits>,
+    epoch: Epoch,
+    former: &[u8],
+    log: &[Arc<Entry>],
+    covered: usize,
+    openings: u64,
+) -> Room {
+    let (before, after) = log.split_at(covered);
+    let updates = |entries: &[Arc<Entry>]| -> Vec<Bytes> {
+        entries
+            .iter()
+            .flat_map(|entry| entry.updates.clone())
+            .collect()
+    };
+    let mut document: Document = fold(former, updates(before).iter().map(|update| &**update));
+    if covered > 0 {
+        document = fold(former, [&*document.state()]);
+    }
+    let after = updates(after);
+    let loaded = document.load_all(after.iter().map(|update| &**update));
+    assert_eq!(loaded, Ok(()), "a log is folded on its snapshot");
+    let standing = Standing {
+        room: RoomId::parse("room").expect("a name"),
+        epoch,
+        head: Version(log.len() as u64),
+        oldest: Version(1),
+        snapshot: Version(covered as u64),
+    };
+    // Append ids of two openings never meet.
+    Room::open(
+        &standing,
+        document,
+        u128::from(openings) << 64,
+        limits.clone(),
+    )
+}
