@@ -183,6 +183,11 @@ impl History {
         Version(self.entries.len() as u64)
     }
 
+    /// What it has.
+    pub fn clocks(&self) -> StateVector {
+        clocks(&self.document)
+    }
+
     pub fn at(&self, version: Version) -> Option<&Arc<Entry>> {
         let place = usize::try_from(version.0).ok()?.checked_sub(1)?;
         self.entries.get(place)
