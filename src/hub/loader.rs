@@ -47,6 +47,22 @@ pub async fn load(
     client: u32,
     epoch: Epoch,
 ) -> Result<Opened, Failure> {
+    load_until(store, room, client, epoch, Version(u64::MAX)).await
+}
+
+/// As [`load`], but only as far as `until`, if the room has this epoch and its newest snapshot is
+/// not beyond.
+///
+/// # Errors
+///
+/// As [`load`].
+pub async fn load_until(
+    store: &Arc<dyn Store>,
+    room: &RoomId,
+    client: u32,
+    epoch: Epoch,
+    until: Version,
+) -> Result<Opened, Failure> {
     let loaded = store.load(room).await?;
     let former = former(&loaded)?;
     let Some(head) = loaded.head else {
@@ -69,8 +85,12 @@ pub async fn load(
         .map_or(Version::ZERO, |snapshot| snapshot.version);
     let mut document = begin(client, former, loaded.snapshot).await?;
     let (mut at, mut tail) = (snapshot, Tail::default());
-    while at < head.version {
-        let stepped = step(store, room, head.epoch, at, head.version, document).await?;
+    let through = match head.epoch == epoch {
+        true => head.version.min(until).max(snapshot),
+        false => head.version,
+    };
+    while at < through {
+        let stepped = step(store, room, head.epoch, at, through, document).await?;
         tail.updates += stepped.page.updates;
         tail.bytes += stepped.page.bytes;
         (document, at) = (stepped.document, stepped.at);
@@ -78,7 +98,7 @@ pub async fn load(
     let standing = Standing {
         room: room.clone(),
         epoch: head.epoch,
-        head: head.version,
+        head: through,
         oldest: head.oldest,
         snapshot,
         tail,

@@ -162,13 +162,22 @@ impl World {
     }
 
     fn judge_room(&self, room: usize) {
+        let stands = match &self.places[room] {
+            Place::Live(host) => Some(host.room.position().version),
+            Place::Closed | Place::Opening(_) => None,
+        };
         let durable = match self.model.current(room) {
             Some(history) => {
                 history.check_records();
+                // What was written beside the room it hears of when it next writes itself.
+                let at = stands.unwrap_or(history.head());
+                let mut beyond = history.entries[at.0 as usize..].iter();
+                let is_beside = history.is_raced || beyond.all(|entry| entry.actors.is_empty());
+                assert!(is_beside, "G1: the room knows all that it wrote");
                 for reader in self.readers.iter().filter(|reader| reader.room == room) {
-                    reader.judge(history);
+                    reader.judge(history, at);
                 }
-                history.document.json()
+                history.json_at(at)
             }
             None => "{}".into(),
         };

@@ -138,6 +138,7 @@ impl Client {
                     | Refusal::Forbidden
                     | Refusal::Expired
                     | Refusal::Incomplete { .. }
+                    | Refusal::Quarantined
                     | Refusal::TooLarge => panic!("{} is refused: {refusal:?}", self.user),
                 }
             }

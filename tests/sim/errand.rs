@@ -157,8 +157,9 @@ impl Client {
         Done::Rows(reader, head, read)
     }
 
-    pub async fn state(self, reader: usize, reason: Reason) -> Done {
-        let opened = loader::load(&self.as_dyn(), &self.name, 1, self.epoch).await;
+    pub async fn state(self, reader: usize, reason: Reason, until: Version) -> Done {
+        let store = self.as_dyn();
+        let opened = loader::load_until(&store, &self.name, 1, self.epoch, until).await;
         Done::State(reader, reason, opened)
     }
 }

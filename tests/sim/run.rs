@@ -77,7 +77,7 @@ fn catch_quietly() {
             }
             let place = info.location().map(ToString::to_string);
             let what = info.payload_as_str().unwrap_or_default();
-            let what: String = what.chars().take(600).collect();
+            let what: String = what.chars().take(6000).collect();
             LAST.set(Some(format!("{what} ({})", place.unwrap_or_default())));
         }));
     });

@@ -92,6 +92,7 @@ impl Host {
                 | Effect::Compact { .. }
                 | Effect::Release { .. }
                 | Effect::Erase { .. }
+                | Effect::Quarantine { .. }
                 | Effect::Rest
                 | Effect::Abandon { .. } => left.push(effect),
             }

@@ -348,7 +348,7 @@ impl World {
             CatchUp::Snapshot(reason) => {
                 let oldest = crate::reader::oldest(&self.store, &self.names[room]);
                 self.readers[at].check_reason(reason, head.epoch, oldest, &self.model);
-                self.whole_state(at, head.epoch, reason);
+                self.whole_state(at, head, reason);
             }
         }
         self.trace(|| format!("reader {at} is at {:?}", self.readers[at].position));

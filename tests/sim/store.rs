@@ -15,6 +15,7 @@ use roundtable::ids::{Epoch, RoomId, UnixMillis, Version};
 use roundtable::room::Document;
 use roundtable::room::index::StateVector;
 use roundtable::store::memory::Memory;
+use roundtable::store::quarantine::Quarantine;
 use roundtable::store::{Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store};
 use roundtable::wire::stored;
 
@@ -138,6 +139,10 @@ impl Store for SlowStore {
 
     async fn ping(&self) -> Result<(), Failure> {
         Ok(())
+    }
+
+    fn quarantine(&self) -> &dyn Quarantine {
+        self.memory.quarantine()
     }
 
     async fn load(&self, room: &RoomId) -> Result<Loaded, Failure> {
