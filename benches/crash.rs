@@ -4,6 +4,7 @@ use bytes::Bytes;
 use roundtable::hub::crash::CrashJournal;
 use roundtable::ids::RoomId;
 
+#[allow(dead_code, reason = "every bench takes what it needs")]
 #[path = "support/timing.rs"]
 mod timing;
 
