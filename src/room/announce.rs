@@ -1,7 +1,5 @@
 //! Owns how presence is taken from sessions and told to them: at most one message per tick.
 
-use std::sync::Arc;
-
 use super::Room;
 use super::grant::{Access, Identity};
 use super::message::{Effect, End, Event, LiveEvent, Presented};
