@@ -184,7 +184,9 @@ pub(super) async fn aside<T: Send + 'static>(
     bytes: usize,
     fold: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    if bytes <= INLINE_BYTES_MAX {
+    // Without a runtime, as in a simulation, there is no other task.
+    let is_alone = tokio::runtime::Handle::try_current().is_err();
+    if bytes <= INLINE_BYTES_MAX || is_alone {
         return fold();
     }
     // A closed semaphore would only mean that there is no queue; it is never closed.
