@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BENCHES := check apply commit crash fanout replay cursors join growth idle rooms
 NODE_TESTS := $(wildcard tests/interop/*.test.mjs) tests/interop/scenario.mjs tests/interop/workloads.mjs
 
-.PHONY: help run test check audit bench fuzz setup test-rust test-interop
+.PHONY: help run test sim check audit bench fuzz setup test-rust test-interop
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,10 @@ test: setup test-rust test-interop ## everything: Rust tests, then real clients 
 
 test-rust: ## unit tests, contract suites, tidy
 	scripts/with-postgres.sh cargo test --no-fail-fast
+
+sim: ## very many seeded worlds; SEEDS=N, and SEED_FIRST=N to begin elsewhere
+	ROUNDTABLE_SEEDS=$(or $(SEEDS),1000000) ROUNDTABLE_SEED_FIRST=$(or $(SEED_FIRST),0) \
+		cargo test --profile fast --test sim ap16 -- --nocapture
 
 test-interop: setup ## real clients against the program, on both stores
 	scripts/build-faults.sh

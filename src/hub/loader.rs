@@ -194,7 +194,9 @@ pub(super) async fn aside<T: Send + 'static>(
     fold: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let work = crash::work();
-    if bytes <= INLINE_BYTES_MAX {
+    // Without a runtime, as in a simulation, there is no other task.
+    let is_alone = tokio::runtime::Handle::try_current().is_err();
+    if bytes <= INLINE_BYTES_MAX || is_alone {
         let _noted = work.note();
         return fold();
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use self::greeting::Greeted;
 pub use self::greeting::Greeting;
+use self::leap::leap;
 use self::stamp::{fingerprint, stamp};
 use super::grant::Identity;
 use super::message::{Presented, Shown};
@@ -24,18 +25,6 @@ const GONE_MAX: usize = 1_024;
 
 /// Clocks beyond this are refused, so that they can always be counted up.
 const CLOCK_MAX: u32 = i32::MAX as u32;
-
-/// A client that this opening of the room does not know may have been told under higher clocks by
-/// the one before, while it heard nothing of that. Its clock is counted up by so many for each of
-/// these spans of the wall clock: more than are given to one client in that time.
-const LEAP_CLOCKS: u64 = 8;
-
-/// The span.
-const LEAP_MS: u64 = 64;
-
-/// After so many spans, which is more than two hours, they are counted from zero, so that clients
-/// do not run out of clocks: a leap is below 2^20.
-const LEAP_SPANS: u64 = 1 << 17;
 
 /// Why presence states are not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,9 +107,15 @@ impl Presence {
             };
             let claims = match self.members.get(&client) {
                 Some(member) if member.owner == Owner::Session(session) => false,
-                Some(member) if is_first && member.user == identity.user => true,
-                // Peers send on what they hear of others: that is nobody's word.
-                Some(_) => continue,
+                // Peers send on what they hear of others, and that is nobody's word; but nobody
+                // hears what is newer than what was told.
+                Some(member) => {
+                    let is_word = is_first || presented.clock > member.clock;
+                    if !is_word || member.user != identity.user {
+                        continue;
+                    }
+                    true
+                }
                 None => true,
             };
             if claims {
@@ -386,13 +381,8 @@ impl Presence {
     }
 }
 
-/// How far the clock of an unknown client is counted up now.
-fn leap(wall: UnixMillis) -> u32 {
-    let spans = (wall.0.max(0) as u64 / LEAP_MS) % LEAP_SPANS;
-    (spans * LEAP_CLOCKS) as u32
-}
-
 mod greeting;
+mod leap;
 mod stamp;
 #[cfg(test)]
 mod tests;

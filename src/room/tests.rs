@@ -1,8 +1,7 @@
-//! The room by its rules (`docs/SPEC.md`), and at random against its clients.
+//! The room by its rules (`docs/SPEC.md`). At random against its clients it is in `tests/sim`.
 
 mod applying;
 mod keeping;
-mod random;
 mod sessions;
 mod telling;
 

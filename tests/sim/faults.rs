@@ -61,12 +61,12 @@ fn a_diff_that_lacks_something_is_caught() {
 
 #[test]
 fn a_presence_ghost_is_caught() {
-    caught(Fault::PresenceGhost, 20, &["PR"]);
+    caught(Fault::PresenceGhost, 200, &["PR"]);
 }
 
 #[test]
 fn a_snapshot_that_is_one_entry_short_is_caught() {
-    caught(Fault::SnapshotShort, 20, &["G4"]);
+    caught(Fault::SnapshotShort, 200, &["G4"]);
 }
 
 #[test]

@@ -242,14 +242,19 @@ impl History {
 
 /// Changes without what may differ: their order within an update (the records' values show what it
 /// is across updates), how often somebody went on with what is no record, and whether a value that
-/// is too long to be told is another.
+/// is not told (one that is too long, a plain value in a collection) is another.
 fn alike(changes: impl IntoIterator<Item = Change>) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for mut change in changes {
         let is_untold = |field: &FieldChange| field.old == field.new && field.new == Value::TooLong;
         change.fields.retain(|field| !is_untold(field));
         change.fields.sort_by(|a, b| a.field.cmp(&b.field));
-        if change.kind != ChangeKind::Update || !change.fields.is_empty() {
+        let is_told = match change.kind {
+            ChangeKind::Create | ChangeKind::Delete => true,
+            ChangeKind::Update => !change.fields.is_empty(),
+            ChangeKind::Document => &*change.collection != "tasks",
+        };
+        if is_told {
             all.insert(format!("{change:?}"));
         }
     }

@@ -34,8 +34,8 @@ impl World {
             880..895 => self.repeat(at),
             895..940 => self.reader_acts(),
             940..950 => self.write_beside(room),
-            950..980 => self.wait(),
-            980..988 => self.lose_power(),
+            950..984 => self.wait(),
+            984..988 => self.lose_power(),
             988..991 => self.close_room(room, &End::Internal),
             991..993 => self.tell(room, vec![Input::Drain]),
             993..997 => self.delete(room),
@@ -510,8 +510,11 @@ impl World {
     fn lose_power(&mut self) {
         self.trace(|| "the power goes".into());
         self.tally.power_losses += 1;
-        for room in 0..self.places.len() {
-            self.places[room] = Place::Closed;
+        for place in &mut self.places {
+            if let Place::Live(host) = place {
+                self.tally.live += host.room.live_count();
+            }
+            *place = Place::Closed;
         }
         self.answers.clear();
         self.orphans.clear();

@@ -27,7 +27,7 @@ use crate::store::{Shared, SlowStore};
 const ROOMS: usize = 2;
 const CLIENTS: usize = 5;
 const READERS: usize = 2;
-const STEPS: usize = 160;
+const STEPS: usize = 200;
 
 /// The most that one batch of a mailbox adds to a backlog, here.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
@@ -130,6 +130,11 @@ impl World {
         self.trace(|| "-- calm".into());
         self.settle();
         self.judge();
+        for place in &self.places {
+            if let Place::Live(host) = place {
+                self.tally.live += host.room.live_count();
+            }
+        }
         self.tally
     }
 

@@ -141,7 +141,7 @@ fn pr3_nobody_speaks_for_another() {
     world.changes();
     world.first(2, "bob", says(ADA, 9, r#"{"a":1}"#));
     world.then(2, "bob", says(ADA, 9, "null"));
-    world.then(2, "ada", says(ADA, 9, r#"{"a":1}"#));
+    world.then(2, "ada", says(ADA, 2, r#"{"a":1}"#));
     assert_eq!(world.changes(), []);
 }
 
@@ -173,6 +173,17 @@ fn pr5_a_return_within_the_grace_never_left_and_has_a_new_clock() {
     assert_eq!(told.own.iter().map(|s| s.clock).collect::<Vec<_>>(), [9]);
     world.presence.lapse(Millis(9_000));
     assert_eq!(world.changes(), [(ADA, 9, stamped("ada", ""))]);
+}
+
+#[test]
+fn pr5_who_is_back_may_speak_first_of_another_id() {
+    let mut world = World::new();
+    world.first(1, "ada", says(ADA, 7, "{}"));
+    world.first(2, "ada", says(12, 1, "{}"));
+    world.changes();
+    world.then(2, "ada", says(ADA, 9, r#"{"a":1}"#));
+    world.presence.leave(session(1));
+    assert_eq!(world.changes(), [(ADA, 10, stamped("ada", r#""a":1,"#))]);
 }
 
 #[test]
