@@ -2,7 +2,7 @@
 // outside: its command line, its ports, its log.
 import { spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -37,13 +37,16 @@ export async function run (args, { env = {}, withinMs = 60_000 } = {}) {
 
 /** One process of the server and the store it stands on. Emits `exit`. */
 export class Server extends EventEmitter {
-  /** Starts and waits until it is ready. `args` come after the fixed ones; `auth` replaces the key. */
-  static async start ({ store, args = [], env = {}, port, auth = ['--jwt-secret', SECRET] }) {
+  /**
+   * Starts and waits until it is ready. `args` come after the fixed ones; `auth` replaces the key; `through` is a
+   * command that becomes the program it is given.
+   */
+  static async start ({ store, args = [], env = {}, port, auth = ['--jwt-secret', SECRET], through = [] }) {
     if (!existsSync(BIN)) {
       throw new Error(`there is no server at ${BIN}: run \`cargo build\`, or name one in ROUNDTABLE_BIN`)
     }
     for (let tries = 1; ; tries++) {
-      const server = new Server({ store, args, env, auth, port: port ?? await freePort() })
+      const server = new Server({ store, args, env, auth, through, port: port ?? await freePort() })
       try {
         await server.#launch()
         return server
@@ -71,11 +74,12 @@ export class Server extends EventEmitter {
   get pid () { return this.child.pid }
 
   async #launch () {
-    const { store, args, env, auth } = this.options
+    const { store, args, env, auth, through } = this.options
     const fixed = ['serve', '--listen', this.host, '--database-url', store.url, ...auth]
     this.exit = null
     this.isStopped = false
-    this.child = spawn(BIN, [...fixed, ...args], { env: clean(env), stdio: ['ignore', 'pipe', 'pipe'] })
+    const [program, ...words] = [...through, BIN, ...fixed, ...args]
+    this.child = spawn(program, words, { env: clean(env), stdio: ['ignore', 'pipe', 'pipe'] })
     running.add(this.child)
     const child = this.child
     for (const stream of [child.stdout, child.stderr]) this.#listen(stream)
@@ -147,6 +151,20 @@ export class Server extends EventEmitter {
     const status = readFileSync(`/proc/${this.pid}/status`, 'utf8')
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)[1]) * 1024
   }
+
+  /** How many descriptors the process has open. */
+  descriptors () { return readdirSync(`/proc/${this.pid}/fd`).length }
+
+  /** A metric, summed over its labels. */
+  async metric (name) {
+    const { bytes } = await this.request('GET', '/metrics')
+    const lines = Buffer.from(bytes).toString().split('\n')
+    const values = lines.filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+    return values.reduce((total, line) => total + Number(line.slice(line.lastIndexOf(' '))), 0)
+  }
+
+  /** Sends a signal that does not end it: SIGSTOP, SIGCONT. */
+  signal (name) { this.child.kill(name) }
 
   /** One HTTP request; the body is read as JSON, or as bytes. */
   async request (method, path, { token, headers = {}, body } = {}) {
