@@ -73,6 +73,8 @@ pub struct Driver {
     rings: Vec<(Arc<Ring>, Batch)>,
     pending: FuturesUnordered<BoxFuture<'static, Input>>,
     effects: Vec<Effect>,
+    /// How many encodings of the room were counted.
+    encodings: u64,
     is_over: bool,
 }
 
@@ -99,6 +101,7 @@ impl Driver {
             rings: Vec::new(),
             pending: FuturesUnordered::new(),
             effects: Vec::new(),
+            encodings: 0,
             is_over: false,
         }
     }
@@ -232,6 +235,9 @@ impl Driver {
         }
         self.perform();
         self.publish();
+        let encodings = self.room.encodings();
+        self.shared.meter.encodings(encodings - self.encodings);
+        self.encodings = encodings;
         self.shared
             .meter
             .backlog(&self.handle.backlog, self.room.backlog_bytes());

@@ -14,6 +14,7 @@ use crate::wire::Code;
 pub struct Meter {
     updates: Counter,
     deliveries: Counter,
+    encodings: Counter,
     appends: Counter,
     append_seconds: Histogram,
     entries: Counter,
@@ -29,6 +30,7 @@ impl Default for Meter {
         Self {
             updates: counter!(metric::UPDATES_IN),
             deliveries: counter!(metric::DELIVERIES),
+            encodings: counter!(metric::ENCODINGS),
             appends: counter!(metric::APPENDS),
             append_seconds: histogram!(metric::APPEND_SECONDS),
             entries: counter!(metric::ENTRIES),
@@ -48,6 +50,11 @@ impl Meter {
             self.updates.increment(1);
         }
         self.deliveries.increment(sessions as u64);
+    }
+
+    /// States were encoded for readers that catch up.
+    pub fn encodings(&self, count: u64) {
+        self.encodings.increment(count);
     }
 
     /// Entries became durable.

@@ -1,14 +1,14 @@
 // Shows that a full disk loses nothing that was acked: edits go on live, nothing is acked that is not kept, past the
 // backlog they are refused with a type, and when there is room everything that waits is kept.
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { onEachStore } from '../interop/lib/stage.mjs'
 import { openStore } from '../interop/lib/store.mjs'
 import { writer } from '../interop/lib/token.mjs'
 import { poll, until } from '../interop/lib/wait.mjs'
 import { Cluster } from './lib/cluster.mjs'
-import { atWork, Crowd, editOf, post } from './lib/crowd.mjs'
+import { atWork, Crowd, editOf, mustBeEqual, post } from './lib/crowd.mjs'
 import { openDisk, THROUGH } from './lib/disk.mjs'
 
 const ROUNDS = Math.ceil(Number(process.env.ROUNDTABLE_TEST_ROUNDS ?? 20) / 10)
@@ -39,11 +39,12 @@ onEachStore('a full disk', (check) => {
       assert.ok(live.map.size > 0, 'who comes is served from memory')
       live.destroy()
       disk.makeRoom(pid() ?? server.pid)
-      if (cluster) await revive(cluster)
+      await revive(server, cluster)
       await flood.synced(BACK)
       await crowd.acks(20, BACK)
       await work.stop()
       await crowd.settle(BACK)
+      await mustBeEqual(scene, 'full', [...crowd.clients, flood])
       assert.ok(crowd.head() >= told)
       await crowd.mustBeWhole(round)
       await server.kill()
@@ -63,15 +64,17 @@ async function stand (scene, disk) {
   const cluster = await Cluster.open({ folder: disk.folder })
   scene.later(() => cluster.close())
   const pidFile = join(dirname(cluster.control), 'data', 'postmaster.pid')
-  const pid = () => readFileSync(pidFile, 'utf8').split('\n')[0]
+  // When Postgres has ended there is nobody to be limited.
+  const pid = () => existsSync(pidFile) ? readFileSync(pidFile, 'utf8').split('\n')[0] : null
   return { store: await openStore('postgres', { base: cluster.url }), cluster, pid }
 }
 
 /** Postgres ends by itself when its journal finds no room. */
-async function revive (cluster) {
-  await poll('Postgres to run', async () => {
-    if (!await cluster.isRunning()) await cluster.start().catch(() => {})
-    return { ok: await cluster.isRunning() }
+async function revive (server, cluster) {
+  await poll('readiness', async () => {
+    if (cluster && !await cluster.isRunning()) await cluster.start().catch(() => {})
+    const { status } = await server.request('GET', '/readyz')
+    return { ok: status === 200, status }
   }, BACK)
 }
 

@@ -1,7 +1,9 @@
 // Owns a disk that can be full: a small file system of its own where the machine lets us mount one, else a limit on the
 // files of the processes that write there.
-import { execFileSync } from 'node:child_process'
-import { chmodSync, closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import {
+  chmodSync, closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -67,7 +69,13 @@ class Limit {
   makeRoom (pid) { this.#set(pid, 'unlimited:unlimited') }
 
   #set (pid, limit) {
-    for (const one of family(pid)) execFileSync('prlimit', ['--pid', one, `--fsize=${limit}`], { stdio: 'ignore' })
+    for (const one of family(pid)) {
+      // A process that ended meanwhile writes nothing either.
+      if (!existsSync(`/proc/${one}`)) continue
+      const { uid, gid } = statSync(`/proc/${one}`)
+      const { stderr } = spawnSync('prlimit', ['--pid', one, `--fsize=${limit}`], { encoding: 'utf8', uid, gid })
+      if (stderr && !/No such process/.test(stderr)) throw new Error(stderr)
+    }
   }
 
   close () { rmSync(this.folder, { recursive: true, force: true }) }
