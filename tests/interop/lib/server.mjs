@@ -163,8 +163,18 @@ export class Server extends EventEmitter {
     return values.reduce((total, line) => total + Number(line.slice(line.lastIndexOf(' '))), 0)
   }
 
-  /** Sends a signal that does not end it: SIGSTOP, SIGCONT. */
-  signal (name) { this.child.kill(name) }
+  /** Stops it as it stands; resolves when none of its threads runs any more. */
+  async freeze () {
+    this.child.kill('SIGSTOP')
+    const tasks = `/proc/${this.pid}/task`
+    await poll('every thread to be stopped', () => {
+      const states = readdirSync(tasks).map((id) => /\) (\S)/.exec(readFileSync(`${tasks}/${id}/stat`, 'utf8'))[1])
+      return { ok: states.every((state) => state === 'T'), states }
+    }, { everyMs: 1 })
+  }
+
+  /** Lets it go on. */
+  thaw () { this.child.kill('SIGCONT') }
 
   /** One HTTP request; the body is read as JSON, or as bytes. */
   async request (method, path, { token, headers = {}, body } = {}) {
