@@ -1,5 +1,5 @@
-// Owns a room under load, and what must hold for it whatever happened: nothing acked is lost, versions are dense and
-// never another's, and all who are there hold the same document.
+// Owns a room under load, and what must hold for it whatever happened: nothing acked is lost or told twice, versions are
+// dense and never another's, and all who are there hold the same document.
 //
 // A socket's edit is acked when its own update came back, a request's when it was answered, a version when `changes`
 // told it.
@@ -10,7 +10,7 @@ import { buffers, NOTHING } from '../../interop/lib/frames.mjs'
 import { writer } from '../../interop/lib/token.mjs'
 import { pass, until } from '../../interop/lib/wait.mjs'
 import * as Y from '../../interop/lib/yjs.mjs'
-import { Writer } from './writer.mjs'
+import { record, Writer } from './writer.mjs'
 
 /** Requests of one poster in one round, at most: each has the round trip of a commit. */
 const POSTS_MAX = 400
@@ -77,7 +77,7 @@ export class Crowd extends EventEmitter {
     let kept = Y.encodeStateVector(doc)
     for (let n = 1; !signal.aborted && n <= POSTS_MAX; n++) {
       const key = `${this.name}-post-${round}-${n}`
-      doc.getMap('map').set(key, n)
+      doc.getMap('map').set(key, record(n))
       for (;;) {
         const answer = await post(this.scene, this.name, Y.encodeStateAsUpdate(doc, kept), {
           token: writer(`poster-${this.name}-${round}`)
@@ -156,10 +156,21 @@ export class Crowd extends EventEmitter {
     assert.ok(about.version >= versions.length)
     const now = []
     for (const event of events) (now[event.version - 1] ??= []).push(event)
+    this.#mustTellOnce(events, round)
     for (let i = 0; i < told; i++) {
       assert.equal(canonical(now[i]), canonical(this.history[i]), `round ${round}: version ${i + 1} is another one now`)
     }
     this.history = now
+  }
+
+  /** Whatever was acked is told as made, in one version and once. */
+  #mustTellOnce (events, round) {
+    const made = events.filter(({ type }) => type === 'create').map(({ recordId }) => recordId)
+    const told = new Set(made)
+    const twice = made.length - told.size
+    assert.equal(twice, 0, `round ${round}: told twice in ${this.name}`)
+    const untold = [...this.acked].filter((key) => !told.has(key))
+    assert.deepEqual(untold, [], `round ${round}: acked and not told in ${this.name}`)
   }
 
   close () { for (const client of this.clients) client.destroy() }

@@ -1,7 +1,7 @@
 // Owns a client that edits as fast as it is acked, and knows by name what was acked.
 //
-// An edit is acked when the server sent the client's own update back. Every edit sets a key of its own, so that an
-// acked one can be looked for in whatever is left after a fault.
+// An edit is acked when the server sent the client's own update back. Every edit is a record of its own, so that an acked
+// one can be looked for by name in whatever is left after a fault, and in the events that tell of it.
 import { EventEmitter, setMaxListeners } from 'node:events'
 import { read, SYNC, STEP1, UPDATE } from '../../interop/lib/frames.mjs'
 import { breathe, until } from '../../interop/lib/wait.mjs'
@@ -12,6 +12,13 @@ const WINDOW = 8
 
 /** Longer than any fault of these tests. */
 const PATIENCE_MS = 600_000
+
+/** A new record with one field. */
+export function record (n) {
+  const made = new Y.Map()
+  made.set('n', n)
+  return made
+}
 
 /** Emits `change` whenever something was acked, or may be written again. */
 export class Writer extends EventEmitter {
@@ -63,7 +70,7 @@ export class Writer extends EventEmitter {
   /** Writes one edit, connected or not. Returns its key. */
   write (mark = '') {
     const key = `${this.name}-${mark}-${++this.n}`
-    this.client.map.set(key, this.n)
+    this.client.map.set(key, record(this.n))
     this.waiting.push({ key, clock: Y.getState(this.client.doc.store, this.client.id) })
     return key
   }
