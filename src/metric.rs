@@ -48,6 +48,8 @@ pub const BYTES_IN: &str = "roundtable_received_bytes_total";
 pub const BYTES_OUT: &str = "roundtable_sent_bytes_total";
 /// Frames given to connections.
 pub const DELIVERIES: &str = "roundtable_deliveries_total";
+/// States encoded for readers that catch up.
+pub const ENCODINGS: &str = "roundtable_encodings_total";
 /// Append transactions committed.
 pub const APPENDS: &str = "roundtable_appends_total";
 /// How long an append took.
@@ -101,6 +103,11 @@ pub const ALL: &[Metric] = &[
         "Bytes written to WebSockets, frames and all.",
     ),
     counter(DELIVERIES, Unit::Count, "Frames given to connections."),
+    counter(
+        ENCODINGS,
+        Unit::Count,
+        "Document states encoded for readers that catch up.",
+    ),
     counter(APPENDS, Unit::Count, "Append transactions committed."),
     Metric {
         name: APPEND_SECONDS,

@@ -77,6 +77,8 @@ pub struct Driver {
     effects: Vec<Effect>,
     /// What is to be held before the room is opened anew.
     offence: Option<Offence>,
+    /// How many encodings of the room were counted.
+    encodings: u64,
     is_over: bool,
 }
 
@@ -104,6 +106,7 @@ impl Driver {
             pending: FuturesUnordered::new(),
             effects: Vec::new(),
             offence: None,
+            encodings: 0,
             is_over: false,
         }
     }
@@ -246,6 +249,9 @@ impl Driver {
         }
         self.perform();
         self.publish();
+        let encodings = self.room.encodings();
+        self.shared.meter.encodings(encodings - self.encodings);
+        self.encodings = encodings;
         self.shared
             .meter
             .backlog(&self.handle.backlog, self.room.backlog_bytes());

@@ -16,6 +16,7 @@ pub struct Meter {
     sent: Counter,
     updates: Counter,
     deliveries: Counter,
+    encodings: Counter,
     appends: Counter,
     append_seconds: Histogram,
     entries: Counter,
@@ -34,6 +35,7 @@ impl Default for Meter {
             sent: counter!(metric::BYTES_OUT),
             updates: counter!(metric::UPDATES_IN),
             deliveries: counter!(metric::DELIVERIES),
+            encodings: counter!(metric::ENCODINGS),
             appends: counter!(metric::APPENDS),
             append_seconds: histogram!(metric::APPEND_SECONDS),
             entries: counter!(metric::ENTRIES),
@@ -64,6 +66,11 @@ impl Meter {
             self.updates.increment(1);
         }
         self.deliveries.increment(sessions as u64);
+    }
+
+    /// States were encoded for readers that catch up.
+    pub fn encodings(&self, count: u64) {
+        self.encodings.increment(count);
     }
 
     /// Entries became durable.

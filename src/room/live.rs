@@ -134,6 +134,7 @@ impl Room {
                 as_of,
             };
         }
+        self.encodings += 1;
         let diff = self.document.diff(peer);
         let chunks = self.chunks(&diff);
         if peer.is_empty() && diff.len() > JOIN_SINCE_BYTES_MAX {

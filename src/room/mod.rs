@@ -74,6 +74,8 @@ pub struct Room {
     live_count: u64,
     /// How many of them told presence.
     presence_count: u64,
+    /// How often a state was encoded for who caught up.
+    encodings: u64,
     /// The whole state as it is sent to who joins.
     join: Option<Join>,
     append_ids: AppendIds,
@@ -163,6 +165,7 @@ impl Room {
             phase: Phase::Open,
             live_count: 0,
             presence_count: 0,
+            encodings: 0,
             join: None,
             append_ids: AppendIds {
                 seed: append_seed,
@@ -276,6 +279,12 @@ impl Room {
     #[must_use]
     pub fn live_count(&self) -> u64 {
         self.live_count
+    }
+
+    /// How often a state was encoded for who caught up.
+    #[must_use]
+    pub fn encodings(&self) -> u64 {
+        self.encodings
     }
 
     /// Whether the store works and is behind: no more is to be taken in before it has caught up.
