@@ -41,7 +41,10 @@ const FLOOR_EXCEPTIONS: &[(&str, &str, &str)] = &[
 
 /// A crate has an address: nowhere else is it named.
 const ADDRESSES: &[(&str, &[&str])] = &[
-    ("yrs", &["room/document.rs", "room/record.rs"]),
+    (
+        "yrs",
+        &["room/before.rs", "room/document.rs", "room/record.rs"],
+    ),
     (
         "sqlx",
         &["store/postgres/", "store/sqlite/", "store/sql.rs"],

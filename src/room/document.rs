@@ -13,12 +13,13 @@ use yrs::{
 };
 
 use super::barred::{Barred, Marks};
-use super::entry::{Change, ChangeKind, FieldChange, Value};
+use super::before::{changes, hold};
+use super::entry::Change;
 #[cfg(any(test, feature = "fault-injection"))]
 use super::fault::{Moment, strike};
 use super::index::{ClockRange, Index, RootKind, StateVector};
-use super::record::{Cell, Writer, read_cell, read_field, record_change};
-use super::update::{self, Checked, Rejected, Touch};
+use super::record::{Cell, Writer, read_cell};
+use super::update::{self, Checked, Rejected};
 
 /// Stored updates in one transaction. More save nothing, and from a thousand on it gets slower:
 /// neighbours are joined only when a transaction ends, and until then every search is longer.
@@ -56,16 +57,6 @@ pub struct Document {
     /// The whole state, as long as nothing changed since it was encoded.
     state: Option<Bytes>,
     barred: Barred,
-}
-
-/// What the touched places held before an update.
-type Before<'a> = SmallVec<[(Touch<'a>, Held); 1]>;
-
-#[derive(Debug)]
-enum Held {
-    Cell(Cell),
-    Field(Value),
-    Root,
 }
 
 impl Document {
@@ -315,107 +306,4 @@ fn define_roots(txn: &mut TransactionMut<'_>, checked: &Checked) {
 
 fn is_record(out: &Out) -> bool {
     matches!(out, Out::YMap(_))
-}
-
-/// Reads the touched places before an update is applied: afterwards a deleted record reads as
-/// empty.
-fn hold<'a, T: ReadTxn>(txn: &T, touched: impl Iterator<Item = Touch<'a>>) -> Before<'a> {
-    touched
-        .map(|touch| {
-            let held = match touch {
-                Touch::Root(_) => Held::Root,
-                Touch::Record { root, record } => Held::Cell(read_cell(txn, root, record)),
-                Touch::Field {
-                    root,
-                    record,
-                    field,
-                } => Held::Field(read_field(txn, root, record, field)),
-            };
-            (touch, held)
-        })
-        .collect()
-}
-
-/// Compares the touched places with what they held: records first touched first, each once.
-fn changes<T: ReadTxn>(txn: &T, before: Before<'_>) -> Vec<Change> {
-    let mut changes: Vec<Change> = Vec::new();
-    let mut slots: BTreeMap<(&Arc<str>, &Arc<str>), usize> = BTreeMap::new();
-    let is_alone = before.len() == 1;
-    let mut documents: SmallVec<[Arc<str>; 1]> = SmallVec::new();
-    let whole = written_whole(&before);
-    for (touch, held) in before {
-        match (touch, held) {
-            (Touch::Record { root, record }, Held::Cell(old)) => {
-                let new = read_cell(txn, root, record);
-                if old == Cell::Plain || new == Cell::Plain {
-                    documents.push(root.clone());
-                }
-                changes.extend(record_change(root, record, old, new));
-            }
-            (
-                Touch::Field {
-                    root,
-                    record,
-                    field,
-                },
-                Held::Field(old),
-            ) => {
-                if whole.binary_search(&(root, record)).is_ok() {
-                    continue;
-                }
-                let new = read_field(txn, root, record, field);
-                if old == new && old != Value::TooLong {
-                    continue;
-                }
-                let slot = match slots.get(&(root, record)) {
-                    Some(slot) => *slot,
-                    None => {
-                        changes.push(Change {
-                            kind: ChangeKind::Update,
-                            collection: root.clone(),
-                            record: Some(record.clone()),
-                            fields: Vec::new(),
-                        });
-                        changes.len() - 1
-                    }
-                };
-                if !is_alone {
-                    slots.insert((root, record), slot);
-                }
-                changes[slot].fields.push(FieldChange {
-                    field: field.clone(),
-                    old,
-                    new,
-                });
-            }
-            (
-                Touch::Root(root) | Touch::Record { root, .. } | Touch::Field { root, .. },
-                Held::Root | Held::Cell(_) | Held::Field(_),
-            ) => documents.push(root.clone()),
-        }
-    }
-    documents.sort_unstable();
-    documents.dedup();
-    changes.extend(documents.into_iter().map(document_change));
-    changes
-}
-
-/// The records whose place in the collection was written, sorted.
-fn written_whole<'a>(before: &Before<'a>) -> Vec<(&'a Arc<str>, &'a Arc<str>)> {
-    let records = before.iter().filter_map(|(touch, _)| match touch {
-        Touch::Record { root, record } => Some((*root, *record)),
-        Touch::Root(_) | Touch::Field { .. } => None,
-    });
-    let mut records: Vec<_> = records.collect();
-    records.sort_unstable();
-    records
-}
-
-fn document_change(collection: Arc<str>) -> Change {
-    Change {
-        kind: ChangeKind::Document,
-        collection,
-        record: None,
-        fields: Vec::new(),
-    }
 }

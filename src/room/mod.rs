@@ -6,6 +6,7 @@
 
 mod announce;
 pub mod barred;
+mod before;
 mod compaction;
 pub mod document;
 pub mod entry;
