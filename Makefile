@@ -1,10 +1,11 @@
 # What a person runs. Every target does its own set-up; `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-BENCHES := check apply commit fanout replay
-NODE_TESTS := $(wildcard tests/interop/*.test.mjs) tests/interop/scenario.mjs tests/interop/workloads.mjs
+BENCHES := check apply commit crash fanout replay cursors join growth idle rooms
+NODE_TESTS := $(wildcard tests/interop/*.test.mjs) tests/interop/workloads.mjs
+SCENARIOS := $(wildcard tests/scenario/*.mjs)
 
-.PHONY: help run test check audit bench fuzz setup test-rust test-interop
+.PHONY: help run test sim check audit bench fuzz soak setup test-rust test-interop test-scenario
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,14 +13,28 @@ help: ## this list
 run: ## start a server for development, on SQLite, with anonymous users
 	cargo run -- serve --dev
 
-test: setup test-rust test-interop ## everything: Rust tests, then real clients on both stores
+test: setup test-rust test-interop test-scenario ## everything: Rust tests, then real clients on both stores
 
 test-rust: ## unit tests, contract suites, tidy
 	scripts/with-postgres.sh cargo test --no-fail-fast
 
+sim: ## very many seeded worlds; SEEDS=N, and SEED_FIRST=N to begin elsewhere
+	ROUNDTABLE_SEEDS=$(or $(SEEDS),1000000) ROUNDTABLE_SEED_FIRST=$(or $(SEED_FIRST),0) \
+		cargo test --profile fast --test sim ap16 -- --nocapture
+
 test-interop: setup ## real clients against the program, on both stores
-	cargo build
+	scripts/build-faults.sh
 	scripts/with-postgres.sh node --test --test-concurrency=2 $(NODE_TESTS)
+
+test-scenario: setup ## crashes, faults and storms, on both stores; short forms
+	cargo build
+	scripts/with-postgres.sh node --test --test-concurrency=2 $(SCENARIOS)
+
+# One at a time: what is measured is one server's.
+soak: setup ## the scenarios in their long forms; an hour and a half
+	cargo build
+	ROUNDTABLE_TEST_ROUNDS=$(or $(SOAK_ROUNDS),100) ROUNDTABLE_TEST_CHURN=$(or $(SOAK_CHURN),1000x600s) \
+		scripts/with-postgres.sh node --test --test-concurrency=1 $(SCENARIOS)
 
 check: ## what a change must pass before it is shown: format, lints, unit tests, tidy
 	cargo fmt --check

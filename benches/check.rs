@@ -9,6 +9,7 @@ use yrs::updates::decoder::Decode;
 
 #[path = "support/edits.rs"]
 mod edits;
+#[allow(dead_code, reason = "every bench takes what it needs")]
 #[path = "support/timing.rs"]
 mod timing;
 

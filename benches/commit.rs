@@ -1,4 +1,5 @@
-//! How many entries per second become durable through group commit, and how long does one wait?
+//! How many entries per second become durable through group commit, how long does one wait, and
+//! what does it cost this process?
 //!
 //! Each room has one append of one row in flight. `scripts/with-postgres.sh cargo bench --profile
 //! fast --bench commit` includes Postgres; the files are under `TMPDIR`.
@@ -10,8 +11,13 @@ use bytes::Bytes;
 use roundtable::ids::{AppendId, Epoch, RoomId, UnixMillis, Version};
 use roundtable::store::group::GroupCommit;
 use roundtable::store::{self, Append, Appended, Row};
+use server::cpu_seconds_of;
 use tokio::task::JoinSet;
 use uuid::Uuid;
+
+#[allow(dead_code, reason = "every bench takes what it needs")]
+#[path = "support/server.rs"]
+mod server;
 
 const ROOMS: [usize; 3] = [1, 100, 1_000];
 const LASTS: Duration = Duration::from_secs(4);
@@ -27,26 +33,33 @@ async fn main() -> anyhow::Result<()> {
         Err(_) => eprintln!("without ROUNDTABLE_TEST_POSTGRES there is no Postgres to measure"),
     }
     println!(
-        "{:<10}{:>6}{:>14}{:>10}{:>10}",
-        "store", "rooms", "entries/s", "p50 ms", "p99 ms"
+        "{:<10}{:>6}{:>14}{:>10}{:>10}{:>14}",
+        "store", "rooms", "entries/s", "p50 ms", "p99 ms", "µs CPU each"
     );
     for (name, url) in urls {
         let store = store::open(&url).await?;
         store.migrate().await?;
         for rooms in ROOMS {
             let group = GroupCommit::start(Arc::clone(&store));
+            let cpu = cpu_seconds();
             let mut waits = measure(&group, rooms).await?;
+            let cpu = (cpu_seconds() - cpu) / (LASTS + WARMS_UP).as_secs_f64();
             waits.sort_unstable();
             let at = |part: usize| waits[(waits.len() - 1) * part / 100].as_secs_f64() * 1e3;
             let rate = waits.len() as f64 / LASTS.as_secs_f64();
             println!(
-                "{name:<10}{rooms:>6}{rate:>14.0}{:>10.2}{:>10.2}",
+                "{name:<10}{rooms:>6}{rate:>14.0}{:>10.2}{:>10.2}{:>14.1}",
                 at(50),
-                at(99)
+                at(99),
+                cpu * 1e6 / rate
             );
         }
     }
     Ok(())
+}
+
+fn cpu_seconds() -> f64 {
+    cpu_seconds_of(std::process::id())
 }
 
 /// How long each append waited, but for those of the first second.

@@ -12,6 +12,7 @@ use roundtable::lib0::write_var_uint;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
 
+#[allow(dead_code, reason = "every bench takes what it needs")]
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/socket.rs"]
@@ -59,6 +60,10 @@ async fn main() -> anyhow::Result<()> {
         "p99 ms",
         "µs CPU"
     );
+    // `READERS=50` measures these alone: for a profiler.
+    if let Ok(readers) = std::env::var("READERS") {
+        return one_room(&server, readers.parse()?).await;
+    }
     for readers in READERS {
         one_room(&server, readers).await?;
     }

@@ -4,16 +4,18 @@
 //! Durable is when the sender's own last update has come back. `scripts/with-postgres.sh cargo
 //! bench --profile fast --bench replay` includes Postgres; `ROUNDTABLE_DATA` has the histories.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use roundtable::lib0::write_var_uint;
 use yrs::updates::decoder::Decode;
 use yrs::{Doc, OffsetKind, Options, Transact, Update};
 
+#[allow(dead_code, reason = "every bench takes what it needs")]
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/socket.rs"]
 mod socket;
+#[allow(dead_code, reason = "every bench takes what it needs")]
 #[path = "support/timing.rs"]
 mod timing;
 #[path = "support/traces.rs"]
@@ -21,7 +23,7 @@ mod traces;
 
 use server::Server;
 use socket::{Socket, frame};
-use timing::{least, median, timed};
+use timing::{least, median, spread, timed};
 use traces::{Trace, traces};
 
 #[global_allocator]
@@ -29,12 +31,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROUNDS: usize = 3;
 const RESTARTS: usize = 5;
+/// After so long without an edit a snapshot is made.
+const QUIET: Duration = Duration::from_secs(8);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     println!(
-        "{:<10}{:<18}{:>9}{:>12}{:>12}{:>8}{:>12}{:>11}{:>10}{:>9}",
+        "{:<10}{:<18}{:>9}{:>12}{:>12}{:>8}{:>12}{:>11}{:>20}{:>20}",
         "store",
         format!("median of {ROUNDS}"),
         "updates",
@@ -43,8 +47,8 @@ async fn main() -> anyhow::Result<()> {
         "ratio",
         "best /s",
         "CPU µs/upd",
-        "cold ms",
-        "least"
+        "cold ms, killed",
+        "cold ms, rested"
     );
     for trace in traces() {
         let alone = (0..ROUNDS).map(|_| in_memory(&trace)).collect();
@@ -85,6 +89,31 @@ async fn replay(
     }
     let cpu = (server.cpu_seconds() - cpu) / ROUNDS as f64 / count;
     drop(server);
+    // It was killed right after the burst; then it had the time to make a snapshot.
+    let killed = cold(url, &room, folder).await?;
+    let server = Server::start(url, folder.path())?;
+    let socket = Socket::open(server.address, &room).await?;
+    socket.synced().await?;
+    tokio::time::sleep(QUIET).await;
+    drop(server);
+    let rested = cold(url, &room, folder).await?;
+    let (best, middle) = (least(&times), median(times));
+    println!(
+        "{store:<10}{:<18}{count:>9.0}{:>12.0}{:>12.0}{:>7.2}x{:>12.0}{:>11.2}{:>20}{:>20}",
+        trace.name,
+        count / middle,
+        count / alone,
+        middle / alone,
+        count / best,
+        cpu * 1e6,
+        spread(killed),
+        spread(rested),
+    );
+    Ok(())
+}
+
+/// Milliseconds until a joiner has the document from a server that was just started.
+async fn cold(url: &str, room: &str, folder: &tempfile::TempDir) -> anyhow::Result<Vec<f64>> {
     let mut loads = Vec::new();
     for _ in 0..RESTARTS {
         let server = Server::start(url, folder.path())?;
@@ -94,22 +123,10 @@ async fn replay(
             .synced()
             .await?;
         let begin = Instant::now();
-        Socket::open(server.address, &room).await?.synced().await?;
+        Socket::open(server.address, room).await?.synced().await?;
         loads.push(begin.elapsed().as_secs_f64() * 1e3);
     }
-    let (best, middle) = (least(&times), median(times));
-    println!(
-        "{store:<10}{:<18}{count:>9.0}{:>12.0}{:>12.0}{:>7.2}x{:>12.0}{:>11.2}{:>10.1}{:>9.1}",
-        trace.name,
-        count / middle,
-        count / alone,
-        middle / alone,
-        count / best,
-        cpu * 1e6,
-        median(loads.clone()),
-        least(&loads),
-    );
-    Ok(())
+    Ok(loads)
 }
 
 /// Seconds until the last update has come back.

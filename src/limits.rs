@@ -101,6 +101,12 @@ pub struct Limits {
     pub snapshot_every_entries: u64,
     /// The same by bytes, for rooms with large entries.
     pub snapshot_every_bytes: u64,
+    /// The same by updates, since a burst becomes few entries: folding so many takes 3 ms.
+    pub snapshot_every_updates: u64,
+    /// So many updates are worth a snapshot once nothing more comes: what follows is opened fast.
+    pub snapshot_quiet_updates: u64,
+    /// How long nothing more comes.
+    pub snapshot_quiet_ms: u64,
     /// Log rows that a snapshot covers are kept this long, for replay and history.
     pub log_retention_ms: u64,
 
@@ -151,6 +157,9 @@ impl Default for Limits {
             long_poll_ms_max: 60_000,
             snapshot_every_entries: 1_000,
             snapshot_every_bytes: 4 * MIB as u64,
+            snapshot_every_updates: 2_000,
+            snapshot_quiet_updates: 500,
+            snapshot_quiet_ms: 5_000,
             log_retention_ms: 30 * 24 * 60 * 60 * 1_000,
             sync_chunk_bytes: 256 * KIB,
             changes_page_events: 1_000,

@@ -63,6 +63,8 @@ async fn perform(command: Command, settings: Settings) -> anyhow::Result<ExitCod
             Checked::Agrees => {}
             Checked::Differs => return Ok(ExitCode::from(DIFFERENT)),
         },
+        Command::Quarantine(request) => server::quarantine(settings, request).await?,
+        Command::Probe => server::probe(settings).await?,
         Command::Export { room, output } => server::export(settings, room, output).await?,
         Command::Import { room, file } => server::import(settings, room, file).await?,
     }

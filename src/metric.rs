@@ -31,6 +31,9 @@ pub struct Metric {
 /// Label `code` or `reason`: one of the closed lists of `docs/SPEC.md`.
 pub const LABEL_CODE: &str = "code";
 
+/// Label `kind`: `room` or `update`.
+pub const LABEL_KIND: &str = "kind";
+
 /// Open connections.
 pub const CONNECTIONS: &str = "roundtable_connections";
 /// Rooms in memory.
@@ -39,12 +42,14 @@ pub const ROOMS: &str = "roundtable_rooms";
 pub const SESSIONS: &str = "roundtable_sessions";
 /// Updates taken from clients.
 pub const UPDATES_IN: &str = "roundtable_updates_in_total";
-/// Bytes read from sockets.
+/// Bytes read from WebSockets.
 pub const BYTES_IN: &str = "roundtable_received_bytes_total";
-/// Bytes written to sockets.
+/// Bytes that WebSockets took.
 pub const BYTES_OUT: &str = "roundtable_sent_bytes_total";
 /// Frames given to connections.
 pub const DELIVERIES: &str = "roundtable_deliveries_total";
+/// States encoded for readers that catch up.
+pub const ENCODINGS: &str = "roundtable_encodings_total";
 /// Append transactions committed.
 pub const APPENDS: &str = "roundtable_appends_total";
 /// How long an append took.
@@ -61,6 +66,10 @@ pub const CLOSES: &str = "roundtable_closes_total";
 pub const SNAPSHOTS: &str = "roundtable_snapshots_total";
 /// Rooms that ended by a false invariant.
 pub const PANICS: &str = "roundtable_room_panics_total";
+/// Rooms and updates held in quarantine by this process, by `kind`.
+pub const QUARANTINED: &str = "roundtable_quarantined_total";
+/// Rooms that are held in quarantine.
+pub const QUARANTINED_ROOMS: &str = "roundtable_quarantined_rooms";
 /// Calls to the database that failed.
 pub const STORE_FAILURES: &str = "roundtable_store_failures_total";
 
@@ -83,9 +92,22 @@ pub const ALL: &[Metric] = &[
         Unit::Count,
         "Updates and operations taken from clients.",
     ),
-    counter(BYTES_IN, Unit::Bytes, "Bytes read from clients."),
-    counter(BYTES_OUT, Unit::Bytes, "Bytes written to clients."),
+    counter(
+        BYTES_IN,
+        Unit::Bytes,
+        "Bytes read from WebSockets, frames and all.",
+    ),
+    counter(
+        BYTES_OUT,
+        Unit::Bytes,
+        "Bytes written to WebSockets, frames and all.",
+    ),
     counter(DELIVERIES, Unit::Count, "Frames given to connections."),
+    counter(
+        ENCODINGS,
+        Unit::Count,
+        "Document states encoded for readers that catch up.",
+    ),
     counter(APPENDS, Unit::Count, "Append transactions committed."),
     Metric {
         name: APPEND_SECONDS,
@@ -110,6 +132,16 @@ pub const ALL: &[Metric] = &[
         PANICS,
         Unit::Count,
         "Rooms that ended by a false invariant and were rebuilt.",
+    ),
+    counter(
+        QUARANTINED,
+        Unit::Count,
+        "Rooms and updates put into quarantine, by kind.",
+    ),
+    gauge(
+        QUARANTINED_ROOMS,
+        Unit::Count,
+        "Rooms in quarantine, until an operator releases them.",
     ),
     counter(
         STORE_FAILURES,

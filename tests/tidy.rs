@@ -279,6 +279,7 @@ fn no_path_of_one_machine_is_in_the_repository() {
         "scripts",
         "docs",
         "migrations",
+        "contrib",
         "clients",
         "web",
     ];

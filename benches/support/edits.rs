@@ -25,17 +25,22 @@ pub fn typing(count: u32, place: impl Fn(u32) -> u32) -> Vec<Vec<u8>> {
 
 /// A table of 1,000 records of 10 fields, then one field set after the other.
 pub fn fields(count: u32) -> Vec<Vec<u8>> {
+    fields_of(1_000, count)
+}
+
+/// The same of so many records.
+pub fn fields_of(records: u32, count: u32) -> Vec<Vec<u8>> {
     let doc = new_doc();
-    fill(&doc, 1_000, 10);
+    fill(&doc, records, 10);
     let mut updates = vec![
         doc.transact()
             .encode_state_as_update_v1(&yrs::StateVector::default()),
     ];
-    let records = doc.get_or_insert_map("records");
+    let map = doc.get_or_insert_map("records");
     for turn in 0..count {
         let mut txn = doc.transact_mut();
-        let record = records
-            .get(&txn, &record_id(turn * 7_919 % 1_000))
+        let record = map
+            .get(&txn, &record_id(turn * 7_919 % records))
             .expect("it is there");
         let record = record.cast::<yrs::MapRef>().expect("a map");
         record.insert(&mut txn, format!("field{}", turn % 10), turn);

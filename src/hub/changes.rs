@@ -56,7 +56,7 @@ impl Hub {
                 head,
                 has_more: false,
             }),
-            CatchUp::Snapshot(reason) => self.kept_state(room, head.epoch, reason).await,
+            CatchUp::Snapshot(reason) => self.kept_state(room, head, reason).await,
             CatchUp::Log(after) => self.replay_log(room, head, after).await,
         }
     }
@@ -81,7 +81,7 @@ impl Hub {
             .map_err(|_| Denial::Internal)?;
         let Some(last) = entries.last().map(|entry| entry.version) else {
             // The log was pruned meanwhile, or by another server.
-            return self.kept_state(room, head.epoch, Reason::Pruned).await;
+            return self.kept_state(room, head, Reason::Pruned).await;
         };
         Ok(Changes::Replay {
             entries,
@@ -90,14 +90,17 @@ impl Hub {
         })
     }
 
-    /// The state as the store has it: nothing that could still be lost.
+    /// The state as the store has it, nothing that could still be lost, up to where the room
+    /// stands: who is given more asks for what follows on a version that the room does not know.
     async fn kept_state(
         &self,
         room: &RoomId,
-        epoch: Epoch,
+        head: Position,
         reason: Reason,
     ) -> Result<Changes, Denial> {
-        let opened = loader::load(&self.shared.store, room, 1, epoch).await;
+        let store = &self.shared.store;
+        let load = loader::load_until(store, room, 1, head.epoch, head.version);
+        let opened = self.shared.crash.during(room.clone(), load).await;
         let opened = self.counted("load", room, opened)?;
         Ok(Changes::Snapshot {
             reason,

@@ -32,14 +32,8 @@ pub async fn compact(
         .map_or(Version::ZERO, |snapshot| snapshot.version);
     let through = through.min(head.version);
     if newest < through {
-        let document = fold(store, room, epoch, loaded.snapshot, through).await?;
-        let state = tokio::task::spawn_blocking(move || {
-            let mut document = document;
-            document.state()
-        });
-        let state = state
-            .await
-            .map_err(|_| Failure::Corrupt("encoding panicked".into()))?;
+        let (mut document, bytes) = fold(store, room, epoch, loaded.snapshot, through).await?;
+        let state = loader::aside(bytes, move || Ok(document.state())).await?;
         store
             .save_snapshot(
                 room,
@@ -55,19 +49,22 @@ pub async fn compact(
     Ok((newest.max(through), oldest))
 }
 
+/// The document at a version, and about how many bytes it is made of.
 async fn fold(
     store: &Arc<dyn Store>,
     room: &RoomId,
     epoch: Epoch,
     snapshot: Option<Snapshot>,
     through: Version,
-) -> Result<Document, Failure> {
-    let mut at = snapshot
-        .as_ref()
-        .map_or(Version::ZERO, |snapshot| snapshot.version);
+) -> Result<(Document, usize), Failure> {
+    let (mut at, mut bytes) = snapshot.as_ref().map_or((Version::ZERO, 0), |snapshot| {
+        (snapshot.version, snapshot.state.len())
+    });
     let mut document = loader::begin(0, StateVector::default(), snapshot).await?;
     while at < through {
-        (document, at) = loader::step(store, room, epoch, at, through, document).await?;
+        let stepped = loader::step(store, room, epoch, at, through, document).await?;
+        bytes += stepped.page.bytes as usize;
+        (document, at) = (stepped.document, stepped.at);
     }
-    Ok(document)
+    Ok((document, bytes))
 }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -15,6 +16,7 @@ use super::Shared;
 use super::attachment::Attachment;
 use super::errands::Errands;
 use super::outbox::{Batch, Outbox, Ring};
+use super::quarantine::{self, Offence, said, update_in};
 use super::registry::{Registry, RoomHandle};
 use crate::ids::{Millis, Now, Position, RoomId, SessionId};
 use crate::room::{Departure, Effect, End, Event, Grant, Input, Listen, Room};
@@ -73,6 +75,10 @@ pub struct Driver {
     rings: Vec<(Arc<Ring>, Batch)>,
     pending: FuturesUnordered<BoxFuture<'static, Input>>,
     effects: Vec<Effect>,
+    /// What is to be held before the room is opened anew.
+    offence: Option<Offence>,
+    /// How many encodings of the room were counted.
+    encodings: u64,
     is_over: bool,
 }
 
@@ -99,6 +105,8 @@ impl Driver {
             rings: Vec::new(),
             pending: FuturesUnordered::new(),
             effects: Vec::new(),
+            offence: None,
+            encodings: 0,
             is_over: false,
         }
     }
@@ -122,6 +130,7 @@ impl Driver {
                     self.feed(Input::Detach { session, departure });
                 }
                 Some(input) = self.pending.next(), if !self.pending.is_empty() => {
+                    let _noted = self.shared.crash.input(&self.name, &self.room, &input);
                     self.feed(input);
                 }
                 // A store that is behind is waited for, by whoever writes, too.
@@ -131,6 +140,7 @@ impl Driver {
                     if count == 0 {
                         break;
                     }
+                    let _noted = self.shared.crash.mail(&self.name, &self.room, &mail);
                     for mail in mail.drain(..) {
                         self.open(mail);
                     }
@@ -138,6 +148,9 @@ impl Driver {
                 () = sleep_until(&self.shared, deadline) => self.feed(Input::Tick),
             }
             self.settle();
+        }
+        if let Some(offence) = self.offence.take() {
+            quarantine::hold_update(&self.shared, &self.name, offence).await;
         }
         self.registry.remove(&self.name, &self.handle);
         self.shared.meter.backlog(&self.handle.backlog, 0);
@@ -213,9 +226,13 @@ impl Driver {
         }
         let now = self.shared.clock.now();
         let sender = sender(&input);
+        let update = update_in(&input);
         let (room, effects) = (&mut self.room, &mut self.effects);
         let done = catch_unwind(AssertUnwindSafe(|| room.handle(input, now, effects)));
-        if done.is_err() {
+        if let Err(panic) = done {
+            if let Some(update) = update {
+                self.accuse(update, said(&*panic));
+            }
             return self.fail(sender);
         }
         self.perform();
@@ -232,6 +249,9 @@ impl Driver {
         }
         self.perform();
         self.publish();
+        let encodings = self.room.encodings();
+        self.shared.meter.encodings(encodings - self.encodings);
+        self.encodings = encodings;
         self.shared
             .meter
             .backlog(&self.handle.backlog, self.room.backlog_bytes());
@@ -259,6 +279,7 @@ impl Driver {
                 Effect::Fetch { after } => self.send(|errands| errands.fetch(after)),
                 Effect::Compact { through } => self.send(|errands| errands.compact(through)),
                 Effect::Erase { former } => self.send(|errands| errands.erase(former)),
+                Effect::Quarantine { update, reason } => self.accuse(update, &reason),
                 Effect::Rest => self.is_over = self.registry.release(&self.name, &self.handle),
                 Effect::Abandon { end } => self.end(&end),
             }
@@ -320,6 +341,17 @@ impl Driver {
             let _ = outbox.push(Event::Ended(End::Malformed("update")));
         }
         self.end(&End::Internal);
+    }
+
+    /// The document broke on an update, and what it held before is still known.
+    fn accuse(&mut self, update: Bytes, reason: &str) {
+        let room = &self.room;
+        let marks = catch_unwind(AssertUnwindSafe(|| room.marks(&update).encode()));
+        self.offence = Some(Offence {
+            marks: marks.unwrap_or_default(),
+            update,
+            reason: format!("the document broke on it: {reason:.200}"),
+        });
     }
 
     fn end(&mut self, end: &End) {

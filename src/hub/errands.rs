@@ -77,7 +77,11 @@ impl Errands {
                 name,
                 epoch,
             } = self.clone();
-            async move { compactor::compact(&shared.store, &name, epoch, through, before).await }
+            let (crash, room) = (shared.crash.clone(), name.clone());
+            let compact = async move {
+                compactor::compact(&shared.store, &name, epoch, through, before).await
+            };
+            crash.during(room, compact)
         };
         // A task of its own: folding a large room takes a while, and a panic in it stays there.
         let kept = match tokio::spawn(task).await {

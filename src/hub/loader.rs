@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, LazyLock};
 
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 
+use super::crash;
 use crate::ids::{Epoch, RoomId, Version};
-use crate::room::index::StateVector;
-use crate::room::{Document, Fault, Standing};
+use crate::room::index::{Index, StateVector};
+use crate::room::update::check_state;
+use crate::room::{Document, Fault, Standing, Tail};
 use crate::store::{Failure, Loaded, Page, Row, Snapshot, Store};
 use crate::wire::stored;
 
@@ -44,6 +47,22 @@ pub async fn load(
     client: u32,
     epoch: Epoch,
 ) -> Result<Opened, Failure> {
+    load_until(store, room, client, epoch, Version(u64::MAX)).await
+}
+
+/// As [`load`], but only as far as `until`, if the room has this epoch and its newest snapshot is
+/// not beyond.
+///
+/// # Errors
+///
+/// As [`load`].
+pub async fn load_until(
+    store: &Arc<dyn Store>,
+    room: &RoomId,
+    client: u32,
+    epoch: Epoch,
+    until: Version,
+) -> Result<Opened, Failure> {
     let loaded = store.load(room).await?;
     let former = former(&loaded)?;
     let Some(head) = loaded.head else {
@@ -53,6 +72,7 @@ pub async fn load(
             head: Version::ZERO,
             oldest: Version(1),
             snapshot: Version::ZERO,
+            tail: Tail::default(),
         };
         return Ok(Opened {
             document: Document::new(client, former),
@@ -64,16 +84,24 @@ pub async fn load(
         .as_ref()
         .map_or(Version::ZERO, |snapshot| snapshot.version);
     let mut document = begin(client, former, loaded.snapshot).await?;
-    let mut at = snapshot;
-    while at < head.version {
-        (document, at) = step(store, room, head.epoch, at, head.version, document).await?;
+    let (mut at, mut tail) = (snapshot, Tail::default());
+    let through = match head.epoch == epoch {
+        true => head.version.min(until).max(snapshot),
+        false => head.version,
+    };
+    while at < through {
+        let stepped = step(store, room, head.epoch, at, through, document).await?;
+        tail.updates += stepped.page.updates;
+        tail.bytes += stepped.page.bytes;
+        (document, at) = (stepped.document, stepped.at);
     }
     let standing = Standing {
         room: room.clone(),
         epoch: head.epoch,
-        head: head.version,
+        head: through,
         oldest: head.oldest,
         snapshot,
+        tail,
     };
     Ok(Opened { document, standing })
 }
@@ -96,8 +124,18 @@ pub async fn begin(
     .await
 }
 
-/// Folds one page of the log after `at` into the document, up to `through`; returns it and how far
-/// it came.
+/// A document, how far it came with one page of the log, and how much that was.
+#[derive(Debug)]
+pub struct Stepped {
+    /// The document.
+    pub document: Document,
+    /// The last version that it includes.
+    pub at: Version,
+    /// What the page had.
+    pub page: Tail,
+}
+
+/// Folds one page of the log after `at` into the document, up to `through`.
 pub async fn step(
     store: &Arc<dyn Store>,
     room: &RoomId,
@@ -105,13 +143,13 @@ pub async fn step(
     at: Version,
     through: Version,
     mut document: Document,
-) -> Result<(Document, Version), Failure> {
+) -> Result<Stepped, Failure> {
     let rows = store.read(room, epoch, at, PAGE).await?;
     let bytes = rows.iter().map(|row| row.update.len()).sum();
     aside(bytes, move || {
         let rows = rows.iter().take_while(|row| row.version <= through);
-        let reached = fold(rows, at, &mut document)?;
-        Ok((document, reached))
+        let (at, page) = fold(rows, at, &mut document)?;
+        Ok(Stepped { document, at, page })
     })
     .await
 }
@@ -120,7 +158,7 @@ fn fold<'a>(
     rows: impl Iterator<Item = &'a Row>,
     at: Version,
     document: &mut Document,
-) -> Result<Version, Failure> {
+) -> Result<(Version, Tail), Failure> {
     let mut reached = at;
     let mut updates = Vec::new();
     for row in rows {
@@ -141,21 +179,53 @@ fn fold<'a>(
         &**update
     }));
     loaded.map_err(|fault| unsound(folding, &fault))?;
-    Ok(reached)
+    let bytes = updates.iter().map(|(_, update)| update.len() as u64);
+    let page = Tail {
+        updates: updates.len() as u64,
+        bytes: bytes.sum(),
+    };
+    Ok((reached, page))
 }
 
-/// Does what takes long for that many bytes where it holds up no other task.
-async fn aside<T: Send + 'static>(
+/// Does what takes long for that many bytes where it holds up no other task. Noted before, as it
+/// may be the last that the process does.
+pub(super) async fn aside<T: Send + 'static>(
     bytes: usize,
     fold: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    if bytes <= INLINE_BYTES_MAX {
+    let work = crash::work();
+    // Without a runtime, as in a simulation, there is no other task.
+    let is_alone = tokio::runtime::Handle::try_current().is_err();
+    if bytes <= INLINE_BYTES_MAX || is_alone {
+        let _noted = work.note();
         return fold();
     }
     // A closed semaphore would only mean that there is no queue; it is never closed.
     let _turn = FOLDS.acquire().await;
-    let folded = tokio::task::spawn_blocking(fold).await;
+    let noted = move || {
+        let _noted = work.note();
+        fold()
+    };
+    let folded = tokio::task::spawn_blocking(noted).await;
     folded.unwrap_or_else(|_| Err(Failure::Corrupt("folding panicked".into())))
+}
+
+/// What a room that must not be opened held, for its next epoch to refuse: read from what is stored
+/// without the CRDT, as far as it can be read.
+#[must_use]
+pub fn epitaph(loaded: &Loaded, log: &[Row]) -> Bytes {
+    let mut index = Index::with_former(former(loaded).unwrap_or_default());
+    let snapshot = loaded.snapshot.iter().map(|it| it.state.clone());
+    let updates = log
+        .iter()
+        .flat_map(|row| stored::unpack(&row.update).unwrap_or_default());
+    for update in snapshot.chain(updates) {
+        match check_state(&update, &index) {
+            Ok(checked) => index.accept(checked),
+            Err(_) => break,
+        }
+    }
+    index.epitaph()
 }
 
 fn missing(version: Version) -> Failure {

@@ -12,14 +12,18 @@ use crate::wire::Code;
 
 /// Counters that the rooms' tasks share.
 pub struct Meter {
+    received: Counter,
+    sent: Counter,
     updates: Counter,
     deliveries: Counter,
+    encodings: Counter,
     appends: Counter,
     append_seconds: Histogram,
     entries: Counter,
     snapshots: Counter,
     panics: Counter,
     failures: Counter,
+    quarantined_rooms: Gauge,
     backlog_bytes: Gauge,
     is_store_away: AtomicBool,
 }
@@ -27,14 +31,18 @@ pub struct Meter {
 impl Default for Meter {
     fn default() -> Self {
         Self {
+            received: counter!(metric::BYTES_IN),
+            sent: counter!(metric::BYTES_OUT),
             updates: counter!(metric::UPDATES_IN),
             deliveries: counter!(metric::DELIVERIES),
+            encodings: counter!(metric::ENCODINGS),
             appends: counter!(metric::APPENDS),
             append_seconds: histogram!(metric::APPEND_SECONDS),
             entries: counter!(metric::ENTRIES),
             snapshots: counter!(metric::SNAPSHOTS),
             panics: counter!(metric::PANICS),
             failures: counter!(metric::STORE_FAILURES),
+            quarantined_rooms: gauge!(metric::QUARANTINED_ROOMS),
             backlog_bytes: gauge!(metric::BACKLOG_BYTES),
             is_store_away: AtomicBool::new(false),
         }
@@ -42,12 +50,27 @@ impl Default for Meter {
 }
 
 impl Meter {
+    /// Bytes came from a WebSocket's peer.
+    pub fn received(&self, bytes: usize) {
+        self.received.increment(bytes as u64);
+    }
+
+    /// A WebSocket's peer took bytes.
+    pub fn sent(&self, bytes: usize) {
+        self.sent.increment(bytes as u64);
+    }
+
     /// One live event for so many sessions.
     pub fn live(&self, event: &LiveEvent, sessions: usize) {
         if let LiveEvent::Update(_) = event {
             self.updates.increment(1);
         }
         self.deliveries.increment(sessions as u64);
+    }
+
+    /// States were encoded for readers that catch up.
+    pub fn encodings(&self, count: u64) {
+        self.encodings.increment(count);
     }
 
     /// Entries became durable.
@@ -72,6 +95,16 @@ impl Meter {
         if before != bytes {
             self.backlog_bytes.increment(bytes as f64 - before as f64);
         }
+    }
+
+    /// A room or an update is held.
+    pub fn quarantined(&self, kind: &'static str) {
+        counter!(metric::QUARANTINED, metric::LABEL_KIND => kind).increment(1);
+    }
+
+    /// So many rooms are held.
+    pub fn quarantined_rooms(&self, rooms: u64) {
+        self.quarantined_rooms.set(rooms as f64);
     }
 
     /// The core panicked.

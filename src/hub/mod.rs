@@ -4,14 +4,17 @@
 pub mod attachment;
 mod changes;
 pub mod check;
-mod compactor;
+pub mod compactor;
+pub mod crash;
 mod driver;
 mod errands;
 pub mod loader;
 pub mod meter;
 pub mod outbox;
+mod quarantine;
 mod registry;
 pub mod rows;
+pub mod suspects;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,10 +28,12 @@ pub use attachment::Attachment;
 pub use changes::Changes;
 pub use outbox::Gathered;
 
+use self::crash::{CrashJournal, DeadRun};
 use self::driver::{Arrival, Mail};
 use self::meter::Meter;
 use self::outbox::Outbox;
 use self::registry::{Registry, RoomHandle};
+use self::suspects::{Probe, Suspected};
 use crate::ids::{Now, RoomId, SessionId, Version};
 use crate::limits::Limits;
 use crate::room::{Grant, Refusal, Room};
@@ -59,6 +64,10 @@ pub struct Shared {
     pub limits: Arc<Limits>,
     /// What is counted.
     pub meter: Meter,
+    /// What rooms are about to do, for the next process.
+    pub crash: CrashJournal,
+    /// What they were doing when an earlier process died, until it is judged.
+    pub suspected: Suspected,
     /// Cancelled when the process is about to end: nobody new is let in.
     pub leaving: CancellationToken,
     /// Cancelled when the process ends: rooms say their last word.
@@ -74,6 +83,8 @@ pub enum Denial {
     Unavailable,
     /// This user has as many rooms open as one may.
     TooMany,
+    /// The room is held until an operator releases it.
+    Quarantined,
     /// What is stored cannot be opened.
     Internal,
 }
@@ -99,12 +110,27 @@ impl Hub {
     /// A hub without rooms.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, limits: Arc<Limits>) -> Self {
+        Self::after(&[], store, clock, limits, CrashJournal::none())
+    }
+
+    /// The same, with a crash journal, after runs that died: their rooms are not opened before
+    /// [`Hub::judge`] is done with them.
+    #[must_use]
+    pub fn after(
+        dead: &[DeadRun],
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        limits: Arc<Limits>,
+        crash: CrashJournal,
+    ) -> Self {
         let shared = Shared {
             journal: GroupCommit::start(store.clone()),
             store,
             clock,
             limits,
             meter: Meter::default(),
+            crash,
+            suspected: Suspected::of(dead),
             leaving: CancellationToken::new(),
             drain: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -120,6 +146,12 @@ impl Hub {
     #[must_use]
     pub fn limits(&self) -> &Arc<Limits> {
         &self.shared.limits
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.shared.meter
     }
 
     /// What time it is.
@@ -235,6 +267,18 @@ impl Hub {
         listed.map_err(|failure| Denial::from(&failure))
     }
 
+    /// Tries aside what dead runs were doing, and holds what kills.
+    pub async fn judge(&self, dead: Vec<DeadRun>, probe: Arc<dyn Probe>) {
+        suspects::judge(self.shared.clone(), dead, probe).await;
+    }
+
+    /// Counts the rooms that are held, for the meter; others release them, too.
+    pub async fn count_quarantined(&self) {
+        if let Ok(rooms) = self.shared.store.quarantine().held_rooms().await {
+            self.shared.meter.quarantined_rooms(rooms);
+        }
+    }
+
     /// Whether the store answers.
     pub async fn is_ready(&self) -> bool {
         !self.is_leaving() && self.shared.store.ping().await.is_ok()
@@ -275,3 +319,6 @@ impl From<Denial> for Refusal {
         Self::Unavailable
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -201,6 +201,13 @@ impl Ring {
         newest.bytes
     }
 
+    /// How many bytes of frames it holds.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let frames = self.inner.lock();
+        frames.generations.iter().map(|held| held.bytes).sum()
+    }
+
     /// Begins a new generation at a document state, and drops all but the one before it.
     pub fn turn(&self, state_vector: Bytes) {
         let mut frames = self.inner.lock();

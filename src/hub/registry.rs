@@ -11,9 +11,10 @@ use futures_util::future::{BoxFuture, Shared as SharedFuture};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::driver::{Driver, Mail, Mailbox};
-use super::{Denial, Shared, loader};
+use super::{Denial, Shared, loader, quarantine};
 use crate::ids::{Epoch, Position, RoomId, SessionId};
 use crate::room::{Departure, Room};
+use crate::store::Failure;
 
 /// A mailbox holds two of the largest updates, so that memory stays bounded while a room waits.
 pub const MAILBOX_KIB: usize = 32 * 1024;
@@ -136,13 +137,9 @@ impl Registry {
     }
 }
 
-/// Loads the room and starts its task; a failure leaves nothing behind.
-async fn begin(
-    registry: Arc<Registry>,
-    shared: Arc<Shared>,
-    room: RoomId,
-    user: Arc<str>,
-) -> Result<Arc<RoomHandle>, Denial> {
+/// Loads the room if it may be opened, with what it keeps out.
+async fn prepare(shared: &Arc<Shared>, room: &RoomId) -> Result<loader::Opened, Denial> {
+    let barred = quarantine::admit(shared, room).await?;
     let epoch = Epoch(uuid::Uuid::from_u128(shared.clock.random()));
     let client = (shared.clock.random() as u32).max(1);
     let load = {
@@ -150,17 +147,29 @@ async fn begin(
         async move { loader::load(&shared.store, &room, client, epoch).await }
     };
     // A task of its own: folding what is stored must not take the registry with it.
-    let loaded = match tokio::spawn(load).await {
+    let loaded = match tokio::spawn(shared.crash.during(room.clone(), load)).await {
         Ok(loaded) => loaded,
-        Err(_) => Err(crate::store::Failure::Corrupt("loading panicked".into())),
+        Err(_) => Err(Failure::Corrupt("loading panicked".into())),
     };
-    shared.meter.outcome("load", &room, loaded.as_ref().err());
-    let opened = match loaded {
+    shared.meter.outcome("load", room, loaded.as_ref().err());
+    let mut opened = loaded.map_err(|failure| Denial::from(&failure))?;
+    opened.document.bar(barred);
+    Ok(opened)
+}
+
+/// Loads the room and starts its task; a failure leaves nothing behind.
+async fn begin(
+    registry: Arc<Registry>,
+    shared: Arc<Shared>,
+    room: RoomId,
+    user: Arc<str>,
+) -> Result<Arc<RoomHandle>, Denial> {
+    let opened = match prepare(&shared, &room).await {
         Ok(opened) => opened,
-        Err(failure) => {
+        Err(denial) => {
             registry.places.remove(&room);
             registry.count_closed(&user);
-            return Err(Denial::from(&failure));
+            return Err(denial);
         }
     };
     let append_seed = shared.clock.random();

@@ -1,11 +1,9 @@
 //! Owns how presence is taken from sessions and told to them: at most one message per tick.
 
-use std::sync::Arc;
-
 use super::Room;
-use super::grant::Access;
+use super::grant::{Access, Identity};
 use super::message::{Effect, End, Event, LiveEvent, Presented};
-use super::presence::Unfit;
+use super::presence::{Greeting, Unfit};
 use crate::ids::{Now, SessionId};
 
 impl Room {
@@ -29,23 +27,14 @@ impl Room {
         let identity = found.grant.identity.clone();
         match self
             .presence
-            .take(session, &identity, is_first, states, &self.limits)
+            .take(session, &identity, is_first, states, now.wall, &self.limits)
         {
             Ok(told) => {
-                let own = told
-                    .everyone
-                    .into_iter()
-                    .chain(told.own)
-                    .collect::<Arc<[_]>>();
-                if !own.is_empty() {
+                if !told.own.is_empty() {
                     effects.push(Effect::Tell {
                         session,
-                        event: Event::Presence(own),
+                        event: Event::Presence(told.own.into()),
                     });
-                }
-                for (session, shown) in told.others {
-                    let event = Event::Presence([shown].into());
-                    effects.push(Effect::Tell { session, event });
                 }
             }
             Err(Unfit::Malformed(reason)) => {
@@ -61,6 +50,24 @@ impl Room {
         }
     }
 
+    /// Tells a session that comes who is here.
+    pub(super) fn greet(
+        &mut self,
+        session: SessionId,
+        identity: &Identity,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Greeting { everyone, others } = self.presence.greet(session, identity);
+        if !everyone.is_empty() {
+            let event = Event::Presence(everyone.into());
+            effects.push(Effect::Tell { session, event });
+        }
+        for (session, shown) in others {
+            let event = Event::Presence([shown].into());
+            effects.push(Effect::Tell { session, event });
+        }
+    }
+
     pub(super) fn tell_presence(
         &mut self,
         session: SessionId,
@@ -70,6 +77,7 @@ impl Room {
         let Some(found) = self.sessions.find(session) else {
             return;
         };
+        found.presence_told = self.presence_count;
         let event = match found.require(Access::Read, now.wall) {
             Ok(()) => Event::Presence(self.presence.everyone_and_gone()),
             Err(_) => Event::Ended(End::Expired),
@@ -86,6 +94,7 @@ impl Room {
         self.presence_due = now.mono.plus(self.limits.presence_tick_ms);
         let changed = self.presence.drain_changes();
         self.live_count += 1;
+        self.presence_count += 1;
         effects.push(Effect::Live {
             except: None,
             event: LiveEvent::Presence(changed),

@@ -12,7 +12,10 @@ use yrs::{
     Update, WriteTxn, XmlFragment,
 };
 
+use super::barred::{Barred, Marks};
 use super::entry::{Change, ChangeKind, FieldChange, Value};
+#[cfg(any(test, feature = "fault-injection"))]
+use super::fault::{Moment, strike};
 use super::index::{ClockRange, Index, RootKind, StateVector};
 use super::record::{Cell, Writer, read_cell, read_field, record_change};
 use super::update::{self, Checked, Rejected, Touch};
@@ -52,6 +55,7 @@ pub struct Document {
     index: Index,
     /// The whole state, as long as nothing changed since it was encoded.
     state: Option<Bytes>,
+    barred: Barred,
 }
 
 /// What the touched places held before an update.
@@ -78,7 +82,21 @@ impl Document {
             doc,
             index,
             state: None,
+            barred: Barred::default(),
         }
+    }
+
+    /// Keeps updates out that brought the document down before.
+    pub fn bar(&mut self, barred: Barred) {
+        self.barred = barred;
+    }
+
+    /// What an update would add; nothing when it would not be applied.
+    #[must_use]
+    pub fn marks(&self, bytes: &[u8]) -> Marks {
+        update::check(bytes, &self.index)
+            .map(|checked| Marks::of(&checked))
+            .unwrap_or_default()
     }
 
     /// Takes stored bytes in: a snapshot, or an update of the log. Derives no changes.
@@ -106,6 +124,8 @@ impl Document {
         for bytes in updates {
             let checked = update::check_state(bytes, &self.index)?;
             define_roots(&mut txn, &checked);
+            #[cfg(any(test, feature = "fault-injection"))]
+            strike(Moment::Load, bytes).map_err(Fault::Broken)?;
             let update = Update::decode_v1(bytes).map_err(|error| broken(&error))?;
             txn.apply_update(update).map_err(|error| broken(&error))?;
             self.index.accept(checked);
@@ -119,9 +139,15 @@ impl Document {
 
     /// Applies a client's update, or nothing of it.
     pub fn apply(&mut self, bytes: &[u8]) -> Result<Applied, Fault> {
+        if self.barred.is_one(bytes) {
+            return Err(Fault::Rejected(Rejected::Barred));
+        }
         let checked = update::check(bytes, &self.index)?;
         if checked.is_known() {
             return Ok(Applied::Nothing);
+        }
+        if self.barred.includes(&checked, &self.index) {
+            return Err(Fault::Rejected(Rejected::Barred));
         }
         let Ok(decoded) = Update::decode_v1(bytes) else {
             return Err(Fault::Rejected(Rejected::Malformed("not decodable")));
@@ -129,6 +155,8 @@ impl Document {
         let mut txn = self.doc.transact_mut();
         define_roots(&mut txn, &checked);
         let before = hold(&txn, checked.touched(&self.index));
+        #[cfg(any(test, feature = "fault-injection"))]
+        strike(Moment::Apply, bytes).map_err(Fault::Broken)?;
         txn.apply_update(decoded)
             .map_err(|error| Fault::Broken(error.to_string()))?;
         if txn.has_missing_updates() {

@@ -116,6 +116,13 @@ impl Gate {
         self.cost
     }
 
+    /// The updates that are not durable yet, in the order in which they were merged.
+    pub fn updates(&self) -> impl Iterator<Item = &Bytes> + Clone {
+        let entries = self.flight.iter().flat_map(|flight| flight.entries.iter());
+        let flying = entries.flat_map(|entry| entry.updates.iter());
+        flying.chain(self.open.iter().flat_map(|draft| draft.updates.iter()))
+    }
+
     /// How many answers wait for what others sent.
     #[must_use]
     pub fn attending(&self) -> usize {
@@ -306,6 +313,19 @@ mod tests {
             .map(|e| (e.version.0, e.updates.len()))
             .collect();
         assert_eq!(sizes, [(8, 2), (9, 1)]);
+    }
+
+    #[test]
+    fn co6_what_is_not_durable_is_known_in_the_order_it_was_merged() {
+        let mut gate = Gate::new(10);
+        (1..=3).for_each(|bytes| gate.push(edit(1, 1, bytes)));
+        let sizes = |gate: &Gate| gate.updates().map(Bytes::len).collect::<Vec<_>>();
+        assert_eq!(sizes(&gate), [1, 2, 3]);
+        gate.depart(id(1), Version(0), UnixMillis(0));
+        gate.push(edit(1, 1, 4));
+        assert_eq!(sizes(&gate), [1, 2, 3, 4]);
+        gate.arrive();
+        assert_eq!(sizes(&gate), [4]);
     }
 
     #[test]

@@ -39,43 +39,10 @@ impl Retry {
     }
 }
 
-/// When the next snapshot is worth making.
-#[derive(Debug)]
-pub(super) struct Compaction {
-    snapshot: Version,
-    /// Of entries after the snapshot, as far as they were seen.
-    bytes: u64,
-    /// How many of them the one that is running takes in.
-    running: Option<u64>,
-    /// A failed one is not tried again before this.
-    due: Option<Millis>,
-}
-
-impl Compaction {
-    pub(super) fn new(snapshot: Version) -> Self {
-        Self {
-            snapshot,
-            bytes: 0,
-            running: None,
-            due: None,
-        }
-    }
-
-    pub(super) fn due(&self) -> Option<Millis> {
-        self.due
-    }
-
-    pub(super) fn is_running(&self) -> bool {
-        self.running.is_some()
-    }
-}
-
 impl Room {
     /// Sends the open batch to the store, or the batch in flight once more.
     pub(super) fn keep(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.compaction.due.is_some_and(|due| due <= now.mono) {
-            self.compaction.due = None;
-        }
+        self.compaction.pass_to(now.mono);
         if self.retry.due.is_some_and(|due| due <= now.mono) {
             self.retry.due = None;
             match self.retry.wants {
@@ -90,13 +57,8 @@ impl Room {
             self.gate.depart(id, self.timeline.head(), now.wall);
             self.send_flight(effects);
         }
-        let limits = &self.limits;
-        // Another server's snapshot may be ahead of what this one knows.
-        let snapshot = self.compaction.snapshot.0;
-        let entries = self.timeline.head().0.saturating_sub(snapshot);
-        let is_worth_it = entries >= limits.snapshot_every_entries
-            || (entries > 0 && self.compaction.bytes >= limits.snapshot_every_bytes);
-        if is_worth_it {
+        let head = self.timeline.head();
+        if self.compaction.is_due(head, &self.limits, now.mono) {
             self.compact(now, effects);
         }
     }
@@ -123,7 +85,7 @@ impl Room {
             return;
         }
         match outcome {
-            Outcome::Kept => self.release(effects),
+            Outcome::Kept => self.release(now, effects),
             Outcome::Unclear if self.phase == Phase::Erasing => {}
             Outcome::Unclear => self.retry(Wanted::Append, now),
             Outcome::Moved(stands) => return self.moved(stands, effects),
@@ -147,12 +109,12 @@ impl Room {
 
     /// The batch in flight is durable: its entries are released and everyone who waited for it is
     /// answered.
-    fn release(&mut self, effects: &mut Vec<Effect>) {
+    fn release(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.retry = Retry::default();
         let Some((entries, answers)) = self.gate.arrive() else {
             return;
         };
-        self.push_entries(&entries, effects);
+        self.push_entries(&entries, now, effects);
         for (session, tickets, updates, version) in by_session(answers) {
             let event = Event::Kept {
                 tickets,
@@ -163,13 +125,9 @@ impl Room {
         }
     }
 
-    fn push_entries(&mut self, entries: &Arc<[Arc<Entry>]>, effects: &mut Vec<Effect>) {
+    fn push_entries(&mut self, entries: &Arc<[Arc<Entry>]>, now: Now, effects: &mut Vec<Effect>) {
         for entry in entries.iter() {
-            self.compaction.bytes += entry
-                .updates
-                .iter()
-                .map(|update| update.len() as u64)
-                .sum::<u64>();
+            self.compaction.push(entry, now.mono);
             self.timeline.push(entry.clone());
         }
         effects.push(Effect::Release {
@@ -238,33 +196,29 @@ impl Room {
                 }
             }
         }
-        self.push_entries(&entries.into(), effects);
+        self.push_entries(&entries.into(), now, effects);
         effects.push(Effect::Fetch {
             after: self.timeline.head(),
         });
     }
 
     fn compact(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let waits = self.compaction.due.is_some_and(|due| due > now.mono);
-        if self.compaction.is_running() || waits {
-            return;
-        }
-        self.compaction.running = Some(self.compaction.bytes);
-        self.compaction.due = None;
+        self.compaction.begin(now.mono);
         effects.push(Effect::Compact {
             through: self.timeline.head(),
         });
     }
 
     pub(super) fn compacted(&mut self, kept: Option<(Version, Version)>, now: Now) {
-        let taken = self.compaction.running.take().unwrap_or_default();
         match kept {
             Some((snapshot, oldest)) => {
-                self.compaction.bytes -= taken;
-                self.compaction.snapshot = self.compaction.snapshot.max(snapshot);
+                self.compaction.succeed(snapshot, now.mono);
                 self.timeline.prune(oldest);
             }
-            None => self.compaction.due = Some(now.mono.plus(self.limits.retry_ms_max)),
+            None => {
+                let until = now.mono.plus(self.limits.retry_ms_max);
+                self.compaction.fail(until);
+            }
         }
     }
 
@@ -325,8 +279,8 @@ impl Room {
         if self.compaction.is_running() || now.mono < since.plus(self.limits.room_idle_ms) {
             return;
         }
-        let has_snapshot = self.compaction.snapshot >= self.timeline.head();
-        if has_snapshot || self.compaction.due.is_some() {
+        let has_snapshot = self.compaction.covers(self.timeline.head());
+        if has_snapshot || self.compaction.has_failed() {
             // The hub may refuse when somebody is at the door; then the room is asked again later.
             self.idle_since = Some(now.mono);
             effects.push(Effect::Rest);

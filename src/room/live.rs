@@ -47,20 +47,16 @@ impl Room {
             return;
         }
         self.idle_since = None;
-        self.sessions.attach(session, grant, client, listen);
+        let identity = grant.identity.clone();
+        self.sessions
+            .attach(session, grant, client, listen, self.presence_count);
         if listen == Listen::Live {
             let state_vector = self.document.state_vector();
             effects.push(Effect::Tell {
                 session,
                 event: Event::Missing { state_vector },
             });
-            if !self.presence.is_empty() {
-                let everyone = self.presence.everyone();
-                effects.push(Effect::Tell {
-                    session,
-                    event: Event::Presence(everyone),
-                });
-            }
+            self.greet(session, &identity, effects);
         }
     }
 
@@ -102,6 +98,7 @@ impl Room {
         let Some(found) = self.sessions.find(session) else {
             return;
         };
+        let may_miss = found.listen == Listen::Live && found.presence_told < self.presence_count;
         let event = match found.require(Access::Read, now.wall) {
             Err(_) => Event::Ended(End::Expired),
             Ok(()) if state_vector.len() > self.limits.state_vector_bytes_max => {
@@ -113,7 +110,12 @@ impl Room {
                 Ok(peer) => self.catch_up(&peer),
             },
         };
+        // The diff includes the updates that its cursor passes over, but not the presence.
+        let misses = may_miss && matches!(event, Event::Diff { .. });
         effects.push(Effect::Tell { session, event });
+        if misses {
+            self.tell_presence(session, now, effects);
+        }
     }
 
     /// The one way in which a live cursor catches up.
@@ -132,6 +134,7 @@ impl Room {
                 as_of,
             };
         }
+        self.encodings += 1;
         let diff = self.document.diff(peer);
         let chunks = self.chunks(&diff);
         if peer.is_empty() && diff.len() > JOIN_SINCE_BYTES_MAX {
@@ -227,8 +230,9 @@ impl Room {
                 Ok(())
             }
             Err(Fault::Rejected(rejected)) => Err(self.refuse(rejected)),
-            Err(Fault::Broken(_)) => {
+            Err(Fault::Broken(reason)) => {
                 self.phase = Phase::Over;
+                effects.push(Effect::Quarantine { update, reason });
                 let offence = Event::Ended(End::Malformed("update"));
                 effects.push(Effect::Tell {
                     session,
@@ -296,6 +300,7 @@ impl Room {
             },
             Rejected::Former => Refusal::EpochChanged,
             Rejected::Malformed(reason) | Rejected::TooDeep(reason) => Refusal::Malformed(reason),
+            Rejected::Barred => Refusal::Quarantined,
             Rejected::Forged => Refusal::Malformed("client id of the server"),
         }
     }

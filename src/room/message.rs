@@ -214,6 +214,13 @@ pub enum Effect {
         /// The state vector of this epoch and those before it.
         former: Bytes,
     },
+    /// An update broke the document: it is to be held before the room is opened anew.
+    Quarantine {
+        /// The update.
+        update: Bytes,
+        /// How it broke.
+        reason: String,
+    },
     /// Nobody is here and nothing is owed: the room may leave memory.
     Rest,
     /// The room cannot go on in this shape and is to be opened anew by whoever comes next.
@@ -289,6 +296,9 @@ pub enum Refusal {
     /// The update is not one that a correct client makes.
     #[error("the update is malformed: {0}")]
     Malformed(&'static str),
+    /// The update brought the room down before and is held.
+    #[error("the update is in quarantine")]
+    Quarantined,
     /// The update is larger than the limit.
     #[error("the update is too large")]
     TooLarge,
@@ -341,4 +351,15 @@ pub struct Standing {
     pub oldest: Version,
     /// The version of the newest snapshot.
     pub snapshot: Version,
+    /// What the log has after it.
+    pub tail: Tail,
+}
+
+/// How much follows on a snapshot: what opening the room has to fold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// Updates, of however many entries.
+    pub updates: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }

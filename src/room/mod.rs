@@ -5,8 +5,12 @@
 //! on is durable.
 
 mod announce;
+pub mod barred;
+mod compaction;
 pub mod document;
 pub mod entry;
+#[cfg(any(test, feature = "fault-injection"))]
+mod fault;
 pub mod gate;
 pub mod grant;
 pub mod index;
@@ -29,12 +33,14 @@ pub use entry::Entry;
 pub use grant::{Access, Grant, Identity};
 pub use message::{
     Departure, Effect, End, Event, Input, Listen, LiveEvent, Occasion, Outcome, Refusal, Standing,
-    Ticket,
+    Tail, Ticket,
 };
 pub use timeline::{CatchUp, Reason};
 
+use self::barred::Marks;
+use self::compaction::Compaction;
 use self::gate::Gate;
-use self::kept::{Compaction, Retry};
+use self::kept::Retry;
 use self::presence::Presence;
 use self::sessions::Sessions;
 use self::timeline::Timeline;
@@ -66,6 +72,10 @@ pub struct Room {
     phase: Phase,
     /// How many live events there were: the place of a live cursor.
     live_count: u64,
+    /// How many of them told presence.
+    presence_count: u64,
+    /// How often a state was encoded for who caught up.
+    encodings: u64,
     /// The whole state as it is sent to who joins.
     join: Option<Join>,
     append_ids: AppendIds,
@@ -95,6 +105,25 @@ impl AppendIds {
         self.given += 1;
         AppendId(uuid::Uuid::from_u128(self.seed.wrapping_add(self.given)))
     }
+}
+
+/// What a room holds in memory besides its document: each has its bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holdings {
+    /// Bytes that wait to become durable.
+    pub backlog_bytes: usize,
+    /// Answers that wait for what others sent.
+    pub attending: usize,
+    /// Recent entries.
+    pub recent_entries: usize,
+    /// Their bytes.
+    pub recent_bytes: usize,
+    /// Clients who are present.
+    pub present: usize,
+    /// Clients who left and whose clocks are remembered.
+    pub gone: usize,
+    /// Sessions.
+    pub sessions: usize,
 }
 
 /// What a room says of itself.
@@ -135,13 +164,15 @@ impl Room {
             sessions: Sessions::default(),
             phase: Phase::Open,
             live_count: 0,
+            presence_count: 0,
+            encodings: 0,
             join: None,
             append_ids: AppendIds {
                 seed: append_seed,
                 given: 0,
             },
             retry: Retry::default(),
-            compaction: Compaction::new(standing.snapshot),
+            compaction: Compaction::new(standing.snapshot, standing.tail),
             presence_due: Millis(0),
             idle_since: None,
             limits,
@@ -217,7 +248,8 @@ impl Room {
             .idle_since
             .filter(|_| !self.compaction.is_running())
             .map(|since| since.plus(self.limits.room_idle_ms));
-        let keeping = [self.retry.due(), self.compaction.due()];
+        let compaction = self.compaction.deadline(self.timeline.head(), &self.limits);
+        let keeping = [self.retry.due(), compaction];
         [presence, self.presence.deadline(), idle]
             .into_iter()
             .chain(keeping)
@@ -249,6 +281,12 @@ impl Room {
         self.live_count
     }
 
+    /// How often a state was encoded for who caught up.
+    #[must_use]
+    pub fn encodings(&self) -> u64 {
+        self.encodings
+    }
+
     /// Whether the store works and is behind: no more is to be taken in before it has caught up.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -259,6 +297,35 @@ impl Room {
     #[must_use]
     pub fn backlog_bytes(&self) -> usize {
         self.gate.backlog_bytes()
+    }
+
+    /// What the room holds in memory besides its document.
+    #[must_use]
+    pub fn holdings(&self) -> Holdings {
+        let (recent_entries, recent_bytes) = self.timeline.holds();
+        let (present, gone) = self.presence.holds();
+        Holdings {
+            backlog_bytes: self.gate.backlog_bytes(),
+            attending: self.gate.attending(),
+            recent_entries,
+            recent_bytes,
+            present,
+            gone,
+            sessions: self.sessions.len(),
+        }
+    }
+
+    /// The updates that are merged and not durable yet, unless they take more memory than that.
+    pub fn unkept(&self, bytes_max: usize) -> impl Iterator<Item = &Bytes> + Clone {
+        let is_little = self.gate.backlog_bytes() <= bytes_max;
+        let count = if is_little { usize::MAX } else { 0 };
+        self.gate.updates().take(count)
+    }
+
+    /// What an update would add, to recognise it by.
+    #[must_use]
+    pub fn marks(&self, update: &[u8]) -> Marks {
+        self.document.marks(update)
     }
 
     /// What the document has, as an encoded state vector.

@@ -10,10 +10,13 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use self::greeting::Greeted;
+pub use self::greeting::Greeting;
+use self::leap::leap;
 use self::stamp::{fingerprint, stamp};
 use super::grant::Identity;
 use super::message::{Presented, Shown};
-use crate::ids::{Millis, SessionId};
+use crate::ids::{Millis, SessionId, UnixMillis};
 use crate::limits::Limits;
 
 /// Clocks of clients that left are remembered for so many of them: a return under an old clock is
@@ -49,14 +52,26 @@ enum Owner {
     Nobody(Millis),
 }
 
+/// Somebody who left.
+#[derive(Debug)]
+struct Gone {
+    /// The last clock that peers were told.
+    clock: u32,
+    /// Whose it was.
+    user: Arc<str>,
+    /// The place in the order of departures.
+    order: u64,
+}
+
 /// All presence of a room.
 #[derive(Debug, Default)]
 pub struct Presence {
     members: HashMap<u64, Member>,
-    /// Clocks of those who left, with the order in which they did.
-    gone: HashMap<u64, (u32, u64)>,
+    /// Who left, and in which order.
+    gone: HashMap<u64, Gone>,
     gone_order: BTreeSet<(u64, u64)>,
     departures: u64,
+    greeted: Greeted,
     changed: BTreeSet<u64>,
     owned: HashMap<SessionId, BTreeSet<u64>>,
     /// No later than the first lapse.
@@ -68,10 +83,6 @@ pub struct Presence {
 pub struct Told {
     /// Its own states under the clocks that peers are told.
     pub own: Vec<Shown>,
-    /// It came back and may hold stale clocks of everybody: all states, under new clocks.
-    pub everyone: Vec<Shown>,
-    /// Other owners whose clocks were counted up, and their states.
-    pub others: Vec<(SessionId, Shown)>,
 }
 
 impl Presence {
@@ -83,10 +94,10 @@ impl Presence {
         identity: &Identity,
         is_first: bool,
         states: Vec<Presented>,
+        wall: UnixMillis,
         limits: &Limits,
     ) -> Result<Told, Unfit> {
         let mut told = Told::default();
-        let mut returned = false;
         let mut owned = self.owned.get(&session).map_or(0, BTreeSet::len);
         for presented in states {
             let client = presented.client;
@@ -96,9 +107,15 @@ impl Presence {
             };
             let claims = match self.members.get(&client) {
                 Some(member) if member.owner == Owner::Session(session) => false,
-                Some(member) if is_first && member.user == identity.user => true,
-                // Peers send on what they hear of others: that is nobody's word.
-                Some(_) => continue,
+                // Peers send on what they hear of others, and that is nobody's word; but nobody
+                // hears what is newer than what was told.
+                Some(member) => {
+                    let is_word = is_first || presented.clock > member.clock;
+                    if !is_word || member.user != identity.user {
+                        continue;
+                    }
+                    true
+                }
                 None => true,
             };
             if claims {
@@ -109,22 +126,27 @@ impl Presence {
                 {
                     return Err(Unfit::TooLarge);
                 }
-                // Without a first word an unknown id is an echo of somebody who left.
-                if is_new && !is_first && self.gone.contains_key(&client) {
+                if is_new && self.is_echo(&presented, is_first, identity) {
                     owned -= 1;
                     continue;
                 }
             }
-            returned |=
-                claims && (self.members.contains_key(&client) || self.gone.contains_key(&client));
+            let is_known = self.members.contains_key(&client) || self.gone.contains_key(&client);
+            let claim = claims.then(|| if is_known { 0 } else { leap(wall) });
             self.enter(
-                session, identity, &presented, state, claims, &mut told, limits,
+                session, identity, &presented, state, claim, &mut told, limits,
             )?;
         }
-        if returned {
-            self.refresh_for(session, &mut told);
-        }
         Ok(told)
+    }
+
+    /// Whether a state is somebody's that left, said on by a peer who has not heard of that: it is
+    /// not newer than what peers were told, and not the first word of the same user either.
+    fn is_echo(&self, presented: &Presented, is_first: bool, identity: &Identity) -> bool {
+        self.gone.get(&presented.client).is_some_and(|gone| {
+            let is_return = is_first && (gone.user == identity.user || identity.is_guest);
+            presented.clock <= gone.clock && !is_return
+        })
     }
 
     #[expect(
@@ -137,7 +159,7 @@ impl Presence {
         identity: &Identity,
         presented: &Presented,
         state: &[u8],
-        claims: bool,
+        claim: Option<u32>,
         told: &mut Told,
         limits: &Limits,
     ) -> Result<(), Unfit> {
@@ -147,7 +169,7 @@ impl Presence {
         }
         let given = fingerprint(state);
         let known = self.known_clock(client);
-        let stale = !claims && presented.clock <= known;
+        let stale = claim.is_none() && presented.clock <= known;
         if stale
             && self
                 .members
@@ -168,9 +190,9 @@ impl Presence {
             member.given = given;
             return Ok(());
         }
-        let bump = claims || presented.clock <= known;
+        let bump = claim.is_some() || presented.clock <= known;
         let clock = if bump {
-            presented.clock.max(known) + 1
+            presented.clock.max(known) + 1 + claim.unwrap_or(0)
         } else {
             presented.clock
         };
@@ -200,29 +222,6 @@ impl Presence {
             });
         }
         Ok(())
-    }
-
-    /// Everyone else's clock is counted up for a session that came back: it dropped their states
-    /// when it lost its connection, but not the clocks.
-    fn refresh_for(&mut self, session: SessionId, told: &mut Told) {
-        for (&client, member) in &mut self.members {
-            let Owner::Session(owner) = member.owner else {
-                continue;
-            };
-            if owner == session {
-                continue;
-            }
-            member.clock += 1;
-            let shown = Shown {
-                client,
-                clock: member.clock,
-                state: Some(member.state.clone()),
-            };
-            told.everyone.push(shown.clone());
-            told.others.push((owner, shown));
-        }
-        told.everyone.sort_by_key(|shown| shown.client);
-        told.others.sort_by_key(|(_, shown)| shown.client);
     }
 
     /// A session's goodbye for one of its ids; nobody can say it for somebody else.
@@ -293,17 +292,6 @@ impl Presence {
             .collect()
     }
 
-    /// Everyone who is here.
-    #[must_use]
-    pub fn everyone(&self) -> Arc<[Shown]> {
-        let mut clients: Vec<u64> = self.members.keys().copied().collect();
-        clients.sort_unstable();
-        clients
-            .into_iter()
-            .map(|client| self.shown(client))
-            .collect()
-    }
-
     /// Everyone who is here, and who left not long ago: what somebody needs that missed goodbyes.
     #[must_use]
     pub fn everyone_and_gone(&self) -> Arc<[Shown]> {
@@ -318,6 +306,12 @@ impl Presence {
             .into_iter()
             .map(|client| self.shown(client))
             .collect()
+    }
+
+    /// How many are here, and of how many more a clock is remembered.
+    #[must_use]
+    pub fn holds(&self) -> (usize, usize) {
+        (self.members.len(), self.gone.len())
     }
 
     /// Whether nobody is here.
@@ -344,7 +338,7 @@ impl Presence {
     fn known_clock(&self, client: u64) -> u32 {
         match self.members.get(&client) {
             Some(member) => member.clock,
-            None => self.gone.get(&client).map_or(0, |&(clock, _)| clock),
+            None => self.gone.get(&client).map_or(0, |gone| gone.clock),
         }
     }
 
@@ -356,7 +350,12 @@ impl Presence {
             self.disown(owner, client);
         }
         self.departures += 1;
-        self.gone.insert(client, (member.clock, self.departures));
+        let gone = Gone {
+            clock: member.clock,
+            user: member.user,
+            order: self.departures,
+        };
+        self.gone.insert(client, gone);
         self.gone_order.insert((self.departures, client));
         if self.gone.len() > GONE_MAX
             && let Some((_, oldest)) = self.gone_order.pop_first()
@@ -376,12 +375,14 @@ impl Presence {
     }
 
     fn forget_gone(&mut self, client: u64) {
-        if let Some((_, order)) = self.gone.remove(&client) {
-            self.gone_order.remove(&(order, client));
+        if let Some(gone) = self.gone.remove(&client) {
+            self.gone_order.remove(&(gone.order, client));
         }
     }
 }
 
+mod greeting;
+mod leap;
 mod stamp;
 #[cfg(test)]
 mod tests;

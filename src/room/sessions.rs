@@ -24,6 +24,8 @@ pub struct Session {
     pub strikes: u32,
     /// It has said something of its presence.
     pub is_present: bool,
+    /// How many live events of presence there were when it was last told who is here.
+    pub presence_told: u64,
 }
 
 impl Session {
@@ -64,7 +66,14 @@ pub struct Sessions {
 
 impl Sessions {
     /// A session begins.
-    pub fn attach(&mut self, id: SessionId, grant: Grant, client: Arc<str>, listen: Listen) {
+    pub fn attach(
+        &mut self,
+        id: SessionId,
+        grant: Grant,
+        client: Arc<str>,
+        listen: Listen,
+        presence_told: u64,
+    ) {
         let session = Session {
             grant,
             client,
@@ -72,6 +81,7 @@ impl Sessions {
             is_asked: false,
             strikes: 0,
             is_present: false,
+            presence_told,
         };
         self.all.insert(id, session);
     }

@@ -1,8 +1,7 @@
-//! The room by its rules (`docs/SPEC.md`), and at random against its clients.
+//! The room by its rules (`docs/SPEC.md`). At random against its clients it is in `tests/sim`.
 
 mod applying;
 mod keeping;
-mod random;
 mod sessions;
 mod telling;
 
@@ -33,15 +32,23 @@ impl World {
     }
 
     fn open(limits: Limits, head: Version, document: Document) -> Self {
-        let standing = Standing {
+        Self::of(&Self::standing(head), document, limits)
+    }
+
+    fn standing(head: Version) -> Standing {
+        Standing {
             room: RoomId::parse("room").expect("a name"),
             epoch: EPOCH,
             head,
             oldest: Version(1),
             snapshot: Version::ZERO,
-        };
+            tail: Tail::default(),
+        }
+    }
+
+    fn of(standing: &Standing, document: Document, limits: Limits) -> Self {
         Self {
-            room: Room::open(&standing, document, 1, Arc::new(limits)),
+            room: Room::open(standing, document, 1, Arc::new(limits)),
             now: Now {
                 mono: Millis(1_000),
                 wall: UnixMillis(5_000),

@@ -103,6 +103,12 @@ impl Timeline {
         }
     }
 
+    /// How many entries are in memory, and their bytes.
+    #[must_use]
+    pub fn holds(&self) -> (usize, usize) {
+        (self.recent.len(), self.recent_bytes)
+    }
+
     /// Learns that older versions are gone from the log.
     pub fn prune(&mut self, oldest: Version) {
         self.oldest = self.oldest.max(oldest).min(self.head.next());

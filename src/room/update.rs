@@ -41,6 +41,8 @@ pub enum Rejected {
     Former,
     /// It has new blocks of the server's own client id.
     Forged,
+    /// It is, or includes, an update that brought the document down before.
+    Barred,
     /// A value or a type lies too deep in others.
     TooDeep(&'static str),
 }
@@ -52,6 +54,7 @@ impl fmt::Display for Rejected {
             Self::Gap => f.write_str("update needs clocks that the document does not have"),
             Self::Former => f.write_str("update belongs to a deleted epoch of the room"),
             Self::Forged => f.write_str("update has blocks of the server's own client id"),
+            Self::Barred => f.write_str("update is in quarantine"),
             Self::TooDeep(what) => write!(f, "{what} nested too deep"),
         }
     }

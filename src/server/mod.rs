@@ -4,6 +4,8 @@ pub mod access;
 pub mod clock;
 pub mod config;
 mod offline;
+mod probe;
+mod quarantine;
 pub mod redact;
 pub mod telemetry;
 
@@ -14,12 +16,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use offline::{Checked, check, export, import, migrate};
+pub use probe::probe;
+pub use quarantine::quarantine;
 
 use self::clock::Clock;
 use self::config::Settings;
@@ -58,13 +61,15 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let access = access::open(&settings, clock).await?;
     let store = open_store(&settings).await?;
     let limits = Arc::new(settings.limits.clone());
-    let hub = Hub::new(store, Arc::new(clock), limits.clone());
-    let listener = TcpListener::bind(settings.listen)
-        .await
+    let listener = listener::listen(settings.listen)
         .with_context(|| format!("listen on {}", settings.listen))?;
     let address = listener.local_addr().context("learn the address")?;
+    // Last of what may fail: a start that fails is no death.
+    let (crash, dead) = probe::open_crash_journal(&settings, clock)?;
+    let hub = Hub::after(&dead, store, Arc::new(clock), limits.clone(), crash.clone());
 
-    let upkeep = tokio::spawn(upkeep(metrics.clone()));
+    let judging = tokio::spawn(probe::judge(hub.clone(), dead, settings.clone()));
+    let upkeep = tokio::spawn(upkeep(metrics.clone(), hub.clone()));
     let connections = TaskTracker::new();
     let stop = CancellationToken::new();
     let app = App {
@@ -94,6 +99,8 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     .await;
     accepting.abort();
     upkeep.abort();
+    judging.abort();
+    crash.end();
     anyhow::ensure!(
         drained,
         "drain in time: some changes are not durable, and were not acked"
@@ -143,8 +150,9 @@ async fn told_to_stop() -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn upkeep(metrics: PrometheusHandle) {
+async fn upkeep(metrics: PrometheusHandle, hub: Hub) {
     loop {
+        hub.count_quarantined().await;
         tokio::time::sleep(Duration::from_millis(METRICS_UPKEEP_MS)).await;
         metrics.run_upkeep();
     }

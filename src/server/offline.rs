@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::room::{
     Access, Effect, Event, Grant, Identity, Input, Listen, Occasion, Outcome, Room, Ticket,
 };
+use crate::store::quarantine::Kind;
 use crate::store::{Append, Appended, Store};
 
 /// Rooms that are listed at a time.
@@ -59,6 +60,11 @@ pub async fn check(settings: Settings, room: Option<RoomId>) -> anyhow::Result<C
             }
         };
         for room in &page {
+            let held = store.quarantine().held(room).await?;
+            if held.iter().any(|case| case.kind == Kind::Room) {
+                writeln!(out, "{room}: in quarantine, not checked").context("print")?;
+                continue;
+            }
             let found = hub::check::check(&store, room).await;
             let found = found.with_context(|| format!("check room {room}"))?;
             rooms += 1;

@@ -1,11 +1,15 @@
 //! Owns the reference store: the contract as ordered maps, for tests and for reading.
 
+mod quarantine;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use self::quarantine::Cases;
+use super::quarantine::Quarantine;
 use super::{
     Append, Appended, Failure, Head, Listed, Loaded, Page, Row, Snapshot, Store, ahead, checked,
 };
@@ -15,6 +19,7 @@ use crate::ids::{AppendId, Epoch, RoomId, UnixMillis, Version};
 #[derive(Default)]
 pub struct Memory {
     shelf: Mutex<Shelf>,
+    cases: Mutex<Cases>,
 }
 
 /// What goes wrong with one append.
@@ -47,9 +52,24 @@ impl Memory {
         Self::default()
     }
 
+    /// Loses the last row of a room, as a disk does that said too early that it has it: for tests
+    /// of what notices such a thing.
+    pub fn lose_last(&self, room: &RoomId) {
+        if let Some(kept) = self.shelf.lock().rooms.get_mut(room)
+            && let Some((version, _)) = kept.log.pop_last()
+        {
+            kept.head.version = Version(version.0 - 1);
+        }
+    }
+
     /// Makes the next append that has no fault yet go wrong.
     pub fn fail_next_append(&self, fault: Fault) {
         self.shelf.lock().faults.push_back(fault);
+    }
+
+    /// Makes the next finding that is to be confined go wrong, unwritten.
+    pub fn fail_next_confine(&self) {
+        self.cases.lock().faults += 1;
     }
 }
 
@@ -212,6 +232,10 @@ impl Store for Memory {
         shelf.rooms.remove(room);
         shelf.former.insert(room.clone(), (epoch, former.clone()));
         Ok(true)
+    }
+
+    fn quarantine(&self) -> &dyn Quarantine {
+        self
     }
 }
 

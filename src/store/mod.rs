@@ -33,6 +33,7 @@
 pub mod group;
 pub mod memory;
 pub mod postgres;
+pub mod quarantine;
 mod sql;
 pub mod sqlite;
 
@@ -43,6 +44,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use self::quarantine::Quarantine;
 use crate::ids::{AppendId, Epoch, RoomId, UnixMillis, Version};
 
 /// One entry of the log as a store sees it: numbers, and three columns that it carries unread.
@@ -208,6 +210,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends a room's epoch and keeps `former`. Returns whether the room was there in that epoch.
     async fn delete(&self, room: &RoomId, epoch: Epoch, former: &Bytes) -> Result<bool, Failure>;
+
+    /// What is kept out of rooms, and which rooms are kept closed.
+    fn quarantine(&self) -> &dyn Quarantine;
 }
 
 /// How long a store waits before it answers [`Failure::Unavailable`]. A database that hangs must
@@ -258,6 +263,12 @@ pub async fn open_with(url: &str, patience: Patience) -> Result<Arc<dyn Store>, 
             "the database URL begins with none of postgres://, sqlite:// and memory:".into(),
         )),
     }
+}
+
+/// The folder of the file that a URL names, if it names one.
+#[must_use]
+pub fn folder(url: &str) -> Option<std::path::PathBuf> {
+    url.starts_with("sqlite:").then(|| sqlite::folder(url))?
 }
 
 /// Holds a caller to what [`Append`] says of itself.

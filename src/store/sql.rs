@@ -1,5 +1,7 @@
 //! Owns what the two SQL stores share: connections on loan, patience, failures and columns.
 
+pub(super) mod case;
+
 use std::future::Future;
 use std::time::Duration;
 

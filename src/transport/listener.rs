@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,6 +27,27 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// After an error such as "too many open files" accepting waits, so that it does not spin.
 const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Connections that wait to be accepted. The usual 128 overflow when a server is back and everybody
+/// reconnects; who finds no place tries again a second later. Linux allows 4,096.
+const WAITING_MAX: u32 = 4_096;
+
+/// Listens on an address.
+///
+/// # Errors
+///
+/// When it is taken, or not ours.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A server that starts again takes the address over from the one that just ended.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING_MAX)
+}
 
 /// Accepts connections until `stop`, then lets those finish that are in a request.
 pub async fn accept(
@@ -131,5 +153,22 @@ async fn converse(
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn li22_many_who_connect_at_once_find_a_place() {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let address = listener.local_addr().expect("it listens");
+        let mut waiting = Vec::new();
+        for _ in 0..400 {
+            // Nobody accepts them: without a place this one would wait in vain.
+            waiting.push(TcpStream::connect(address).await.expect("a place"));
+        }
+        assert_eq!(waiting.len(), 400);
     }
 }

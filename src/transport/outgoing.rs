@@ -44,12 +44,13 @@ impl Outgoing {
         (result, bytes)
     }
 
-    /// Writes as much as goes, several frames at once; an error when the peer takes nothing more.
+    /// Writes as much as goes, several frames at once; answers with the bytes, or an error when the
+    /// peer takes nothing more.
     pub fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         io: &mut S,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); WRITE_SLICES];
         let mut count = 0;
         for (slice, frame) in slices.iter_mut().zip(&self.frames) {
@@ -61,7 +62,7 @@ impl Outgoing {
             0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             taken => {
                 self.drop_front(taken);
-                Poll::Ready(Ok(()))
+                Poll::Ready(Ok(taken))
             }
         }
     }

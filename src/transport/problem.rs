@@ -134,6 +134,12 @@ impl From<Denial> for Problem {
                 "too_many_requests",
                 "this user has too many rooms open",
             ),
+            Denial::Quarantined => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "the room is in quarantine until an operator releases it",
+            )
+            .with("reason", "quarantined".into()),
             Denial::Internal => Self::internal(),
         }
     }
@@ -145,7 +151,7 @@ impl From<Refusal> for Problem {
             Refusal::Forbidden => StatusCode::FORBIDDEN,
             Refusal::Expired => StatusCode::UNAUTHORIZED,
             Refusal::Incomplete { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
+            Refusal::Malformed(_) | Refusal::Quarantined => StatusCode::BAD_REQUEST,
             Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::EpochChanged => StatusCode::CONFLICT,
             Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

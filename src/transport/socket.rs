@@ -63,7 +63,7 @@ pub struct Socket<S> {
 
 enum Step {
     Read(usize),
-    Wrote,
+    Wrote(usize),
     Woken,
     Rung,
 }
@@ -148,11 +148,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             self.now = self.hub.now();
             match step {
                 Step::Read(0) => return Err(Stop::Lost),
-                Step::Read(_) => {
+                Step::Read(bytes) => {
+                    self.hub.meter().received(bytes);
                     self.heard_at = self.now.mono;
                     self.is_pinged = false;
                 }
-                Step::Wrote => self.taken_at = self.now.mono,
+                Step::Wrote(bytes) => {
+                    self.hub.meter().sent(bytes);
+                    self.taken_at = self.now.mono;
+                }
                 Step::Woken | Step::Rung => {}
             }
         }
@@ -229,7 +233,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             && let Some(state_vector) = self.behind.take()
         {
             self.request(Request::Sync { state_vector }).await?;
-            self.request(Request::AskPresence).await?;
         }
         Ok(())
     }
@@ -323,7 +326,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             if !self.outgoing.is_empty()
                 && let Poll::Ready(wrote) = self.outgoing.poll_write(&mut self.io, cx)
             {
-                return Poll::Ready(wrote.map(|()| Step::Wrote));
+                return Poll::Ready(wrote.map(Step::Wrote));
             }
             if may_read && let Poll::Ready(read) = self.poll_read(cx) {
                 return Poll::Ready(read.map(Step::Read));

@@ -56,6 +56,7 @@ fn refuse(refusal: &Refusal, out: &mut VecDeque<Bytes>) -> Result<(), End> {
         }
         Refusal::Expired => Err(End::Expired),
         Refusal::Malformed(reason) => Err(End::Malformed(reason)),
+        Refusal::Quarantined => Err(End::Malformed("update in quarantine")),
         Refusal::Incomplete { .. } => Err(End::Malformed("update leaves a gap")),
         Refusal::TooLarge => Err(End::TooLarge),
         Refusal::EpochChanged => Err(End::EpochChanged),

@@ -80,7 +80,7 @@ impl Code for Refusal {
             Self::Forbidden => "forbidden",
             Self::Expired => "unauthenticated",
             Self::Incomplete { .. } => "incomplete",
-            Self::Malformed(_) => "malformed",
+            Self::Malformed(_) | Self::Quarantined => "malformed",
             Self::TooLarge => "too_large",
             Self::EpochChanged => "epoch_changed",
             Self::Unavailable => "unavailable",

@@ -4,6 +4,7 @@
 
 mod group;
 mod keep;
+mod quarantine;
 mod read;
 mod world;
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use roundtable::ids::{AppendId, Epoch, RoomId, Version};
 use roundtable::limits::Limits;
 use roundtable::room::document::Applied;
-use roundtable::room::{Document, Effect, Entry, Input, Outcome, Room, Standing};
+use roundtable::room::{Document, Effect, Entry, Input, Outcome, Room, Standing, Tail};
 use roundtable::wire::{json, stored};
 use uuid::Uuid;
 
@@ -211,6 +211,10 @@ pub(super) fn open(
         head: Version(log.len() as u64),
         oldest: Version(1),
         snapshot: Version(covered as u64),
+        tail: Tail {
+            updates: after.len() as u64,
+            bytes: after.iter().map(|update| update.len() as u64).sum(),
+        },
     };
     // Append ids of two openings never meet.
     Room::open(

@@ -212,6 +212,7 @@ impl World {
                     assert!(!self.asked.iter().any(same), "one at a time: {effect:?}");
                     self.asked.push_back(effect);
                 }
+                Effect::Quarantine { reason, .. } => panic!("the CRDT failed: {reason}"),
                 Effect::Release { entries } => self.release(&entries),
                 Effect::Rest => {
                     assert!(self.peers.iter().all(|peer| peer.session.is_none()));

@@ -471,3 +471,25 @@ fn ap15_content_of_a_deleted_epoch_is_refused() {
         [Event::Ended(End::EpochChanged)]
     );
 }
+
+#[test]
+fn co2_an_update_on_which_the_crdt_fails_ends_the_room_and_is_to_be_held() {
+    let mut world = World::new();
+    world.attach(1);
+    world.attach(2);
+    let poison = Client::new(11).set("t1", "name", "roundtable fault: apply fail");
+    let effects = world.submit(1, &poison);
+    let quarantine = Effect::Quarantine {
+        update: poison.clone(),
+        reason: "as the update says".into(),
+    };
+    let offence = Effect::Tell {
+        session: SessionId(1),
+        event: Event::Ended(End::Malformed("update")),
+    };
+    let end = Effect::Abandon { end: End::Internal };
+    assert_eq!(effects, [quarantine, offence, end]);
+    assert_eq!(world.submit(2, &poison), [], "it has said its last word");
+    // What it would have added is still known, to recognise it by.
+    assert_ne!(world.room.marks(&poison), Default::default());
+}

@@ -128,6 +128,7 @@ fn te9_a_state_vector_that_cannot_be_read_ends_the_session() {
 #[test]
 fn pr13_moves_within_a_tick_are_one_message_and_the_first_is_told_at_once() {
     let mut world = World::new();
+    world.now.wall = UnixMillis(0);
     world.attach(1);
     world.attach(2);
     let clocks = |effects: &[Effect]| -> Vec<Vec<(u64, u32)>> {
@@ -162,4 +163,32 @@ fn pr14_presence_needs_a_token_that_is_still_good() {
     };
     assert_eq!(told(&world.tell(ask), 1), over);
     assert_eq!(world.room.deadline(), None, "nobody is told of it");
+}
+
+#[test]
+fn pr15_presence_that_a_diff_passes_over_is_told_again_with_it() {
+    let mut world = World::new();
+    world.now.wall = UnixMillis(0);
+    world.attach(1);
+    world.attach(2);
+    let empty = Bytes::from_static(&[0]);
+    let is_diff = |event: &Event| matches!(event, Event::Diff { .. });
+    let events = told(&world.tell(sync(2, empty.clone())), 2);
+    assert!(matches!(&events[..], [diff] if is_diff(diff)), "{events:?}");
+    world.tell(says(1, 3));
+    let events = told(&world.tell(sync(2, empty.clone())), 2);
+    let [diff, Event::Presence(shown)] = &events[..] else {
+        panic!("{events:?}");
+    };
+    assert!(is_diff(diff));
+    assert_eq!((shown[0].client, shown[0].clock), (1, 4));
+    world.tell(Input::Detach {
+        session: SessionId(1),
+        departure: Departure::Clean,
+    });
+    world.wait(100);
+    let events = told(&world.tell(sync(2, empty.clone())), 2);
+    assert!(matches!(&events[1..], [Event::Presence(shown)] if shown[0].state.is_none()));
+    let events = told(&world.tell(sync(2, empty)), 2);
+    assert!(matches!(&events[..], [diff] if is_diff(diff)), "{events:?}");
 }

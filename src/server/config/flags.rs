@@ -61,6 +61,19 @@ pub(super) enum Typed {
         #[command(flatten)]
         flags: Flags,
     },
+    /// List, show, release or drop what took the server or a room down and is held since.
+    Quarantine {
+        #[command(flatten)]
+        request: QuarantineFlags,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Do what a room did when a process died.
+    #[command(hide = true)]
+    Probe {
+        #[command(flatten)]
+        flags: Flags,
+    },
     /// Merge a Yjs state update into a room.
     Import {
         /// The room.
@@ -71,6 +84,35 @@ pub(super) enum Typed {
         #[command(flatten)]
         flags: Flags,
     },
+}
+
+/// What is done about the quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Step {
+    /// What is held, and what was released.
+    List,
+    /// One case in detail.
+    Show,
+    /// Let the room be opened, or the update in.
+    Release,
+    /// Delete the room for good, or forget the bytes of the update and go on refusing it.
+    Drop,
+}
+
+/// What is done about the quarantine, and to which case.
+#[derive(Debug, Args)]
+pub(super) struct QuarantineFlags {
+    /// What to do.
+    #[arg(value_enum)]
+    pub(super) step: Step,
+    /// The case, by its number on the list.
+    pub(super) id: Option<i64>,
+    /// List as JSON, one object per line.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Write the bytes of the shown update to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
 }
 
 /// What a token shall say.
@@ -130,6 +172,11 @@ pub(super) struct Flags {
     )]
     #[arg(help_heading = KEEPING)]
     pub(super) database_url: String,
+
+    /// Where what rooms are doing is noted, so that a restart knows what a crash died of, or `off`
+    /// [default: beside the SQLite file, else $STATE_DIRECTORY, else roundtable-data].
+    #[arg(long, value_name = "FOLDER", help_heading = KEEPING)]
+    pub(super) crash_journal: Option<PathBuf>,
 
     /// Redis, for several nodes. Not supported in this version yet.
     #[arg(long, value_name = "URL", help_heading = KEEPING)]

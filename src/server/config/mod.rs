@@ -1,7 +1,9 @@
 //! Owns the settings: typed values from flags, environment and file, and what is refused.
 
+mod crash;
 mod flags;
 mod layers;
+mod quarantine;
 mod values;
 
 use std::ffi::OsString;
@@ -16,8 +18,10 @@ use crate::limits::{JWT_SECRET_BYTES_MIN, Limits};
 use crate::room::Access;
 
 use super::telemetry;
+pub use crash::CrashFolder;
 use flags::{Flags, TokenFlags, Typed};
 use layers::Outside;
+pub use quarantine::QuarantineRequest;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -35,6 +39,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where rooms are kept; may have a password.
     pub database_url: Secret,
+    /// Where what rooms are doing is noted, for the time after a crash.
+    pub crash_journal: CrashFolder,
     /// Where other nodes meet; may have a password. Refused by [`Settings::check_serve`] so far.
     pub redis_url: Option<Secret>,
     /// What tokens are checked with. Without one, `--dev` makes a secret of its own.
@@ -72,6 +78,10 @@ pub enum Command {
         /// The file; `None` for standard output.
         output: Option<PathBuf>,
     },
+    /// Look at what is held, release it, drop it.
+    Quarantine(QuarantineRequest),
+    /// Do what a room did when a process died, and maybe die of it. The server asks for this.
+    Probe,
     /// Merge a document into a room.
     Import {
         /// The room.
@@ -172,6 +182,9 @@ pub enum SettingsError {
          out to run a single node"
     )]
     Redis,
+    /// A step of `quarantine` is about a case, and none is named.
+    #[error("name the case by its number: `roundtable quarantine list` has it")]
+    NoCase,
     /// `token` has nothing to sign with.
     #[error("nothing to sign a token with: set --jwt-secret to the server's")]
     NoSecret,
@@ -199,6 +212,7 @@ impl Invocation {
         variable: &dyn Fn(&str) -> Option<String>,
         read: &dyn Fn(&Path) -> std::io::Result<String>,
     ) -> Result<Self, SettingsError> {
+        let state = variable("STATE_DIRECTORY").filter(|folder| !folder.is_empty());
         let cli = layers::parse(args, &Outside { variable, read })?;
         let (command, flags) = match cli.command {
             Typed::Serve { flags } => (Command::Serve, flags),
@@ -211,16 +225,20 @@ impl Invocation {
                 flags,
             } => (Command::Export { room, output }, flags),
             Typed::Import { room, file, flags } => (Command::Import { room, file }, flags),
+            Typed::Quarantine { request, flags } => {
+                (Command::Quarantine(request.try_into()?), flags)
+            }
+            Typed::Probe { flags } => (Command::Probe, flags),
         };
         Ok(Self {
             command,
-            settings: Settings::from_flags(flags)?,
+            settings: Settings::from_flags(flags, state)?,
         })
     }
 }
 
 impl Settings {
-    fn from_flags(flags: Flags) -> Result<Self, SettingsError> {
+    fn from_flags(flags: Flags, state: Option<String>) -> Result<Self, SettingsError> {
         let limits = Limits::from_flags(&flags);
         let origins = origins(&flags)?;
         if !telemetry::is_filter(&flags.log) {
@@ -229,6 +247,7 @@ impl Settings {
         Ok(Self {
             listen: listen(&flags.listen)?,
             database_url: database(&flags.database_url)?,
+            crash_journal: CrashFolder::choose(flags.crash_journal, &flags.database_url, state),
             redis_url: flags.redis_url.map(Secret::new),
             keys: keys(flags.jwt_secret, flags.jwt_public_key, flags.jwks)?,
             dev: flags.dev,

@@ -387,3 +387,79 @@ fn cf7_help_names_every_setting_with_its_variable() {
         "{help}"
     );
 }
+
+#[test]
+fn co6_the_crash_journal_is_beside_the_database_or_where_state_belongs() {
+    let folder = |words: &[&str], variables: &[(&str, &str)]| {
+        parse(words, variables, None)
+            .unwrap()
+            .settings
+            .crash_journal
+    };
+    let usual = |path: &str| CrashFolder::Usual(path.into());
+    let sqlite = [
+        "serve",
+        "--database-url",
+        "sqlite:///var/rooms/a.db?mode=rwc",
+    ];
+    let postgres = ["serve", "--database-url", "postgres://u:p@h/db"];
+    let state = [("STATE_DIRECTORY", "/var/lib/roundtable:/other")];
+    assert_eq!(
+        folder(&["serve"], &[]),
+        usual("roundtable-data/crash-journal")
+    );
+    assert_eq!(folder(&sqlite, &state), usual("/var/rooms/crash-journal"));
+    assert_eq!(
+        folder(&postgres, &[]),
+        usual("roundtable-data/crash-journal")
+    );
+    assert_eq!(
+        folder(&postgres, &state),
+        usual("/var/lib/roundtable/crash-journal")
+    );
+    let named = [("ROUNDTABLE_CRASH_JOURNAL", "/run/roundtable")];
+    assert_eq!(
+        folder(&sqlite, &named),
+        CrashFolder::Named("/run/roundtable".into())
+    );
+    assert_eq!(
+        folder(&["serve", "--crash-journal", "off"], &named),
+        CrashFolder::Off
+    );
+}
+
+#[test]
+fn co10_a_step_about_a_case_names_it() {
+    let request = |words: &[&str]| match parse(words, &[], None).map(|it| it.command) {
+        Ok(Command::Quarantine(request)) => Ok(request),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error.to_string()),
+    };
+    let list = |json| Ok(QuarantineRequest::List { json });
+    assert_eq!(request(&["quarantine", "list"]), list(false));
+    assert_eq!(request(&["quarantine", "list", "--json"]), list(true));
+    let show = QuarantineRequest::Show {
+        id: 7,
+        out: Some("case.bin".into()),
+    };
+    let words = [
+        "quarantine",
+        "show",
+        "7",
+        "--out",
+        "case.bin",
+        "--database-url",
+        "sqlite://a",
+    ];
+    assert_eq!(request(&words), Ok(show));
+    let release = QuarantineRequest::Release { id: 7 };
+    assert_eq!(request(&["quarantine", "release", "7"]), Ok(release));
+    let drop = QuarantineRequest::Drop { id: 7 };
+    assert_eq!(request(&["quarantine", "drop", "7"]), Ok(drop));
+    let unnamed = request(&["quarantine", "drop"]).unwrap_err();
+    assert!(
+        unnamed.starts_with("name the case by its number"),
+        "{unnamed}"
+    );
+    assert!(request(&["quarantine", "burn", "7"]).is_err());
+}

@@ -1,6 +1,7 @@
 //! Owns keeping in Postgres: one statement per group of appends.
 
 mod append;
+mod quarantine;
 mod read;
 mod upkeep;
 
@@ -12,6 +13,7 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
+use super::quarantine::Quarantine;
 use super::sql::{self, Lanes, Pruned, within};
 use super::{
     Append, Appended, Failure, Listed, Loaded, Page, Patience, Row, Snapshot, Store, checked,
@@ -172,6 +174,10 @@ impl Store for Postgres {
         let deleted = within(self.patience.upkeep + GRACE, deleting).await?;
         lent.give_back();
         Ok(deleted)
+    }
+
+    fn quarantine(&self) -> &dyn Quarantine {
+        self
     }
 }
 

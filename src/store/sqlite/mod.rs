@@ -1,10 +1,11 @@
 //! Owns keeping in SQLite: one file beside the server, one connection that writes.
 
 mod append;
+mod quarantine;
 mod read;
 mod upkeep;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
+use super::quarantine::Quarantine;
 use super::sql::{self, Lanes, Pruned, within};
 use super::{
     Append, Appended, Failure, Listed, Loaded, Page, Patience, Row, Snapshot, Store, checked,
@@ -212,6 +214,10 @@ impl Store for Sqlite {
         lent.give_back();
         Ok(deleted)
     }
+
+    fn quarantine(&self) -> &dyn Quarantine {
+        self
+    }
 }
 
 fn lanes(
@@ -226,6 +232,13 @@ fn lanes(
         connecting
     };
     Lanes::new(count, patience, Box::new(connect))
+}
+
+/// The folder of the file that a URL names.
+pub(super) fn folder(url: &str) -> Option<PathBuf> {
+    let options: SqliteConnectOptions = url.parse().ok()?;
+    let folder = options.get_filename().parent()?;
+    Some(folder.to_owned())
 }
 
 fn make_folder(file: &Path) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 // outside: its command line, its ports, its log.
 import { spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,6 +15,12 @@ const REPOSITORY = resolve(dirname(fileURLToPath(import.meta.url)), '../../..')
 export const BIN = resolve(
   REPOSITORY,
   process.env.ROUNDTABLE_BIN ?? `${process.env.CARGO_TARGET_DIR ?? 'target'}/debug/roundtable`
+)
+
+/** The program with faults that updates may carry, for the tests of what follows a crash. */
+export const FAULTS_BIN = resolve(
+  REPOSITORY,
+  process.env.ROUNDTABLE_FAULTS_BIN ?? `${process.env.CARGO_TARGET_DIR ?? 'target'}/fault-injection/roundtable`
 )
 
 /** Where rooms are served; another server with the same protocol may have them elsewhere. */
@@ -37,13 +43,17 @@ export async function run (args, { env = {}, withinMs = 60_000 } = {}) {
 
 /** One process of the server and the store it stands on. Emits `exit`. */
 export class Server extends EventEmitter {
-  /** Starts and waits until it is ready. `args` come after the fixed ones; `auth` replaces the key. */
-  static async start ({ store, args = [], env = {}, port, auth = ['--jwt-secret', SECRET] }) {
-    if (!existsSync(BIN)) {
-      throw new Error(`there is no server at ${BIN}: run \`cargo build\`, or name one in ROUNDTABLE_BIN`)
+  /**
+   * Starts and waits until it is ready. `args` come after the fixed ones; `auth` replaces the key; `through` is a
+   * command that becomes the program it is given.
+   */
+  static async start ({ store, args = [], env = {}, port, auth = ['--jwt-secret', SECRET], bin = BIN, through = [] }) {
+    if (!existsSync(bin)) {
+      const how = bin === BIN ? '`cargo build`, or name one in ROUNDTABLE_BIN' : '`scripts/build-faults.sh`'
+      throw new Error(`there is no server at ${bin}: run ${how}`)
     }
     for (let tries = 1; ; tries++) {
-      const server = new Server({ store, args, env, auth, port: port ?? await freePort() })
+      const server = new Server({ store, args, env, auth, bin, through, port: port ?? await freePort() })
       try {
         await server.#launch()
         return server
@@ -71,11 +81,13 @@ export class Server extends EventEmitter {
   get pid () { return this.child.pid }
 
   async #launch () {
-    const { store, args, env, auth } = this.options
+    const { store, args, env, auth, bin, through } = this.options
     const fixed = ['serve', '--listen', this.host, '--database-url', store.url, ...auth]
     this.exit = null
     this.isStopped = false
-    this.child = spawn(BIN, [...fixed, ...args], { env: clean(env), stdio: ['ignore', 'pipe', 'pipe'] })
+    const [program, ...words] = [...through, bin, ...fixed, ...args]
+    const state = { STATE_DIRECTORY: store.folder }
+    this.child = spawn(program, words, { env: clean({ ...state, ...env }), stdio: ['ignore', 'pipe', 'pipe'] })
     running.add(this.child)
     const child = this.child
     for (const stream of [child.stdout, child.stderr]) this.#listen(stream)
@@ -97,14 +109,15 @@ export class Server extends EventEmitter {
       const lines = (rest + text).split('\n')
       rest = lines.pop()
       this.lines.push(...lines)
+      this.emit('line')
       if (this.lines.length > 20_000) this.lines.splice(0, 10_000)
     })
     stream.on('end', () => { if (rest) this.lines.push(rest) })
   }
 
   /** Starts again on the same port and store, with other arguments if given. */
-  async restart ({ args = this.options.args } = {}) {
-    this.options = { ...this.options, args }
+  async restart ({ args = this.options.args, bin = this.options.bin } = {}) {
+    this.options = { ...this.options, args, bin }
     this.lines.push(`--- started again with: ${args.join(' ')}`)
     await this.#launch().catch((error) => { throw this.explain(error) })
   }
@@ -147,6 +160,30 @@ export class Server extends EventEmitter {
     const status = readFileSync(`/proc/${this.pid}/status`, 'utf8')
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)[1]) * 1024
   }
+
+  /** How many descriptors the process has open. */
+  descriptors () { return readdirSync(`/proc/${this.pid}/fd`).length }
+
+  /** A metric, summed over its labels. */
+  async metric (name) {
+    const { bytes } = await this.request('GET', '/metrics')
+    const lines = Buffer.from(bytes).toString().split('\n')
+    const values = lines.filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+    return values.reduce((total, line) => total + Number(line.slice(line.lastIndexOf(' '))), 0)
+  }
+
+  /** Stops it as it stands; resolves when none of its threads runs any more. */
+  async freeze () {
+    this.child.kill('SIGSTOP')
+    const tasks = `/proc/${this.pid}/task`
+    await poll('every thread to be stopped', () => {
+      const states = readdirSync(tasks).map((id) => /\) (\S)/.exec(readFileSync(`${tasks}/${id}/stat`, 'utf8'))[1])
+      return { ok: states.every((state) => state === 'T'), states }
+    }, { everyMs: 1 })
+  }
+
+  /** Lets it go on. */
+  thaw () { this.child.kill('SIGCONT') }
 
   /** One HTTP request; the body is read as JSON, or as bytes. */
   async request (method, path, { token, headers = {}, body } = {}) {

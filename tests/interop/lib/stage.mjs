@@ -16,10 +16,13 @@ const TEST_MS = 180_000
 
 /**
  * Runs a group of tests on each store, with one server per store. `define` gets `check(name, body)`, which declares
- * one test; `body` gets a `Scene`. With `own: true` the tests start their servers themselves.
+ * one test; `body` gets a `Scene`. With `own: true` the tests start their servers themselves, and `stores` are those
+ * that the group is about.
  */
-export function onEachStore (group, define, { args = [], env = {}, own = false, concurrency = false } = {}) {
-  for (const kind of STORES) {
+export function onEachStore (group, define, {
+  args = [], env = {}, own = false, concurrency = false, stores = STORES
+} = {}) {
+  for (const kind of stores.filter((kind) => STORES.includes(kind))) {
     describe(`${group} (${kind})`, { concurrency }, () => {
       const stage = { kind, args, env }
       before(async () => {

@@ -9,22 +9,24 @@ export const STORES = (process.env.ROUNDTABLE_TEST_STORES ?? 'sqlite,postgres').
 
 const left = []
 
-/** Opens a new, empty store of a kind: `{ kind, url, drop() }`. */
-export async function openStore (kind) {
-  if (kind === 'sqlite') return openSqlite()
-  if (kind === 'postgres') return openPostgres()
+/**
+ * Opens a new, empty store of a kind: `{ kind, url, folder, drop() }`. `under` is where its folder is made, `base` the
+ * URL of the Postgres server, where they are not the usual ones.
+ */
+export async function openStore (kind, { under = tmpdir(), base = process.env.ROUNDTABLE_TEST_POSTGRES } = {}) {
+  if (kind === 'sqlite') return openSqlite(under)
+  if (kind === 'postgres') return openPostgres(base)
   throw new Error(`there is no store "${kind}": ROUNDTABLE_TEST_STORES may name sqlite and postgres`)
 }
 
-function openSqlite () {
-  const folder = mkdtempSync(join(tmpdir(), 'roundtable-interop-'))
+function openSqlite (under) {
+  const folder = mkdtempSync(join(under, 'roundtable-interop-'))
   const drop = async () => rmSync(folder, { recursive: true, force: true })
   left.push(() => rmSync(folder, { recursive: true, force: true }))
   return { kind: 'sqlite', url: `sqlite://${join(folder, 'roundtable.db')}`, folder, drop }
 }
 
-async function openPostgres () {
-  const base = process.env.ROUNDTABLE_TEST_POSTGRES
+async function openPostgres (base) {
   if (!base) {
     throw new Error(
       'ROUNDTABLE_TEST_POSTGRES is not set: `make test` sets it by running the tests under ' +
@@ -35,8 +37,13 @@ async function openPostgres () {
   await administer(base, `CREATE DATABASE ${name}`)
   const url = new URL(base)
   url.pathname = `/${name}`
-  const drop = () => administer(base, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
-  return { kind: 'postgres', url: url.href, drop }
+  const folder = mkdtempSync(join(tmpdir(), 'roundtable-interop-'))
+  left.push(() => rmSync(folder, { recursive: true, force: true }))
+  const drop = async () => {
+    rmSync(folder, { recursive: true, force: true })
+    await administer(base, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
+  }
+  return { kind: 'postgres', url: url.href, folder, drop }
 }
 
 async function administer (url, statement) {

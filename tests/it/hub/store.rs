@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use roundtable::ids::{Epoch, RoomId, UnixMillis, Version};
 use roundtable::store::memory::Memory;
+use roundtable::store::quarantine::Quarantine;
 use roundtable::store::{Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store};
 
 #[derive(Default)]
@@ -101,5 +102,9 @@ impl Store for Watched {
     async fn delete(&self, room: &RoomId, epoch: Epoch, former: &Bytes) -> Result<bool, Failure> {
         self.is_here()?;
         self.memory.delete(room, epoch, former).await
+    }
+
+    fn quarantine(&self) -> &dyn Quarantine {
+        self.memory.quarantine()
     }
 }

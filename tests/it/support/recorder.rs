@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use roundtable::ids::{Epoch, RoomId, UnixMillis, Version};
+use roundtable::store::quarantine::Quarantine;
 use roundtable::store::{Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store};
 use tokio::sync::Semaphore;
 
@@ -100,5 +101,9 @@ impl Store for Recorder {
 
     async fn delete(&self, room: &RoomId, epoch: Epoch, former: &Bytes) -> Result<bool, Failure> {
         self.store.delete(room, epoch, former).await
+    }
+
+    fn quarantine(&self) -> &dyn Quarantine {
+        self.store.quarantine()
     }
 }

@@ -1,0 +1,2 @@
+// Owns nothing: the one copy of yjs, for tests in other folders than the packages.
+export * from 'yjs'
