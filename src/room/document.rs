@@ -124,7 +124,7 @@ impl Document {
         if txn.has_missing_updates() {
             return Err(Fault::Broken("stored updates leave a gap".into()));
         }
-        self.index.lose(lost(&txn));
+        self.index.lose(lost(&mut txn));
         Ok(())
     }
 
@@ -160,7 +160,7 @@ impl Document {
             drop(before);
             Applied::Nothing
         };
-        let lost: SmallVec<[ClockRange; 2]> = lost(&txn).collect();
+        let lost: SmallVec<[ClockRange; 2]> = lost(&mut txn).collect();
         drop(txn);
         self.index.accept(checked);
         self.index.lose(lost);
@@ -280,8 +280,9 @@ impl Document {
     }
 }
 
-/// What a transaction deleted.
-fn lost(txn: &TransactionMut<'_>) -> impl Iterator<Item = ClockRange> {
+/// Ends a transaction, and says what it deleted: at its end, formats that nothing shows any more.
+fn lost<'a>(txn: &'a mut TransactionMut<'_>) -> impl Iterator<Item = ClockRange> + 'a {
+    txn.commit();
     txn.delete_set().iter().flat_map(|(client, ranges)| {
         let client = client.get();
         ranges.iter().map(move |range| ClockRange {

@@ -38,11 +38,14 @@ pub fn read_cell<T: ReadTxn>(txn: &T, root: &Arc<str>, record: &str) -> Cell {
         .and_then(|map| map.get(txn, record))
     {
         None | Some(Out::Any(Any::Undefined)) => Cell::Absent,
-        Some(Out::YMap(map)) => Cell::Record(
-            map.iter(txn)
-                .map(|(k, v)| (k.into(), read_value(txn, &v)))
-                .collect(),
-        ),
+        Some(Out::YMap(map)) => {
+            let fields = map.iter(txn).filter(|(_, value)| is_there(value));
+            Cell::Record(
+                fields
+                    .map(|(k, v)| (k.into(), read_value(txn, &v)))
+                    .collect(),
+            )
+        }
         Some(_) => Cell::Plain,
     }
 }
@@ -105,7 +108,7 @@ pub fn record_change(root: &Arc<str>, record: &Arc<str>, old: Cell, new: Cell) -
 }
 
 fn read_value<T: ReadTxn>(txn: &T, value: &Out) -> Value {
-    if matches!(value, Out::Any(Any::Undefined)) {
+    if !is_there(value) {
         return Value::Absent;
     }
     let mut writer = Writer {
@@ -116,6 +119,11 @@ fn read_value<T: ReadTxn>(txn: &T, value: &Out) -> Value {
         Ok(()) => Value::Json(Json(writer.text.into())),
         Err(TooLong) => Value::TooLong,
     }
+}
+
+/// Whether a key says something: `undefined` is as good as no key, as in JavaScript's JSON.
+fn is_there(value: &Out) -> bool {
+    !matches!(value, Out::Any(Any::Undefined))
 }
 
 /// Writes values of the document as canonical JSON, up to a bound.
@@ -159,9 +167,8 @@ impl Writer {
             }
             Out::YMap(map) => {
                 self.bound(map.len(txn) as usize)?;
-                self.object(map.iter(txn), |writer, item| {
-                    writer.out(txn, &item, depth + 1)
-                })
+                let items = map.iter(txn).filter(|(_, item)| is_there(item));
+                self.object(items, |writer, item| writer.out(txn, &item, depth + 1))
             }
             Out::YDoc(_) | Out::UndefinedRef(_) => self.push("null"),
         }
@@ -183,22 +190,30 @@ impl Writer {
             Any::Array(items) => {
                 self.sequence(items.iter(), |writer, item| writer.any(item, depth + 1))
             }
-            Any::Map(map) => self.object(
-                map.iter().map(|(key, item)| (key.as_str(), item)),
-                |writer, item| writer.any(item, depth + 1),
-            ),
+            Any::Map(map) => {
+                let items = map.iter().filter(|(_, item)| **item != Any::Undefined);
+                let items = items.map(|(key, item)| (key.as_str(), item));
+                self.object(items, |writer, item| writer.any(item, depth + 1))
+            }
         }
     }
 
+    /// A number reads the same whichever way it was written: the CRDT makes floats of large
+    /// integers when it encodes a state, also of the largest, which is none.
     fn number(&mut self, number: Number) -> Result<(), TooLong> {
-        match number {
-            Number::Int(int) => self.push(&int.to_string()),
-            Number::Float(float) if !float.is_finite() => self.push("null"),
-            Number::Float(float) => {
-                let text = serde_json::to_string(&float).unwrap_or_else(|_| "null".into());
-                self.push(text.strip_suffix(".0").unwrap_or(&text))
-            }
+        let float = match number {
+            Number::Int(int) if int < i64::MAX => return self.push(&int.to_string()),
+            Number::Int(int) => int as f64,
+            Number::Float(float) => float,
+        };
+        if !float.is_finite() {
+            return self.push("null");
         }
+        if float.fract() == 0.0 && (i64::MIN as f64..i64::MAX as f64).contains(&float) {
+            return self.push(&(float as i64).to_string());
+        }
+        let text = serde_json::to_string(&float).unwrap_or_else(|_| "null".into());
+        self.push(text.strip_suffix(".0").unwrap_or(&text))
     }
 
     /// A string with its quotes.

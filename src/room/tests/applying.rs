@@ -234,6 +234,50 @@ fn ap17_a_sequence_with_nothing_in_it_reads_as_none_before_and_after_a_reload() 
 }
 
 #[test]
+fn ap18_undefined_is_no_field_and_null_in_a_list() {
+    let (mut world, ada) = alone();
+    let list = yrs::Any::from(vec![yrs::Any::Undefined]);
+    let update = ada.edit(|txn| {
+        let record = record_in(txn, "t1");
+        record.insert(txn, "gone", yrs::Any::Undefined);
+        record.insert(txn, "list", list);
+        let inner = [("deep".to_owned(), yrs::Any::Undefined)];
+        record.insert(txn, "inner", std::collections::HashMap::from(inner));
+    });
+    let fields = vec![
+        field("inner", Value::Absent, json("{}")),
+        field("list", Value::Absent, json("[null]")),
+    ];
+    let created = change(ChangeKind::Create, "t1", fields);
+    assert_eq!(world.changes(1, &update), [created]);
+    let expected = r#"{"tasks":{"t1":{"inner":{},"list":[null]}}}"#;
+    assert_eq!(world.room.json(), expected);
+}
+
+#[test]
+fn ap17_a_number_reads_the_same_before_and_after_a_reload() {
+    let (mut world, _) = alone();
+    // As a client in JavaScript writes a BigInt.
+    let numbers = [1 << 60, (1 << 60) + 1, -(1 << 53), i64::MAX, i64::MIN];
+    let mut update = vec![1, 1, 11, 0, 8, 1, 1, b'n', numbers.len() as u8];
+    for number in numbers {
+        update.push(122);
+        update.extend(number.to_be_bytes());
+    }
+    update.push(0);
+    world.submit(1, &update.into());
+    let mut reloaded = Document::new(1, none());
+    reloaded.load(&world.room.state()).expect("its own state");
+    let exact = "1152921504606846976,1152921504606846977,-9007199254740992";
+    let rounded = "9.223372036854776e+18,-9223372036854775808";
+    let expected = format!("{{\"n\":[{exact},{rounded}]}}");
+    assert_eq!(
+        [reloaded.json(), world.room.json()],
+        [&*expected, &*expected]
+    );
+}
+
+#[test]
 fn ap10_a_duplicate_makes_no_version_and_is_not_told_to_others() {
     let (mut world, ada) = alone();
     let update = ada.set("t1", "name", "milk");
@@ -379,6 +423,25 @@ fn ap14_what_a_reader_was_sent_is_known_also_where_a_write_was_lost() {
     world.attach_as(2, Access::Read, Listen::Live);
     let all = carol.beyond(&[0]);
     assert_eq!(told(&world.submit(2, &all), 2), [kept(&[1], &[&all], 5)]);
+}
+
+#[test]
+fn ap14_what_a_reader_was_sent_is_known_also_where_formats_were_tidied_up() {
+    let (mut world, ada) = alone();
+    let bold = |value| yrs::types::Attrs::from([("b".into(), yrs::Any::from(value))]);
+    let typed = ada.edit(|txn| txn.get_or_insert_text("note").push(txn, "milk"));
+    let marked = ada.edit(|txn| txn.get_or_insert_text("note").format(txn, 1, 2, bold(true)));
+    let erased = ada.edit(|txn| txn.get_or_insert_text("note").remove_range(txn, 1, 2));
+    for update in [&typed, &marked, &erased] {
+        drop(world.submit(1, update));
+    }
+    let carol = Client::new(33);
+    carol.take(&world.room.state());
+    let effects = world.attach_as(2, Access::Read, Listen::Live);
+    drop(effects);
+    let all = carol.beyond(&[0]);
+    let refusals = told(&world.submit(2, &all), 2);
+    assert_eq!(refusals, [], "it waits for the append");
 }
 
 #[test]

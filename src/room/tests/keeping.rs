@@ -128,6 +128,30 @@ fn ke10_what_others_kept_first_is_taken_in_and_the_own_is_numbered_anew() {
 }
 
 #[test]
+fn ke10_what_two_servers_made_of_one_root_is_kept_and_opened_again() {
+    let (mut world, ada) = pair();
+    let theirs = Client::new(22).set("t1", "name", "x");
+    let own = ada.edit(|txn| {
+        let tasks = txn.get_or_insert_array("tasks");
+        yrs::Array::push_back(&tasks, txn, "a");
+    });
+    let first = world.submit(1, &own);
+    world.appended(id_in(&first), moved_to(1));
+    let entries = Some(vec![of_others(1, &theirs)]);
+    world.tell(Input::Fetched { entries });
+    let entries = Some(Vec::new());
+    let effects = world.tell(Input::Fetched { entries });
+    let (id, expected, _) = append_in(&effects).expect("tried from there");
+    assert_eq!(expected, Version(1));
+    let effects = world.appended(id, Outcome::Kept);
+    assert_eq!(told(&effects, 1), [kept(&[1], &[&own], 2)]);
+    let mut reopened = Document::new(1, none());
+    let loaded = reopened.load_all([&*theirs, &*own]);
+    assert_eq!(loaded, Ok(()), "or nobody could open the room any more");
+    assert_eq!(reopened.json(), world.room.json());
+}
+
+#[test]
 fn ke11_a_room_that_is_another_one_in_the_store_ends_for_everyone() {
     let other = Some((Epoch(uuid::Uuid::from_u128(8)), Version(1)));
     for (stands, end) in [

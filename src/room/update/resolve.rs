@@ -156,7 +156,7 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
         }
         let mut holds = Holds::Value;
         if !place.is_gone() {
-            self.stage.permit(place, block.content)?;
+            self.stage.permit(place, block.content, self.author)?;
             holds = self.stage.holds(place, block.content)?;
             self.target(place);
         }

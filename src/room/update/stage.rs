@@ -11,7 +11,7 @@ use crate::room::index::{
     Addition, Deletion, Holds, Index, Kind, Node, Place, Root, RootKind, SEQUENCE, Shape, Target,
 };
 use crate::room::update::parse::{Content, Parent, Parsed};
-use crate::room::update::{Rejected, TYPE_DEPTH_MAX, Touch};
+use crate::room::update::{Author, Rejected, TYPE_DEPTH_MAX, Touch};
 
 /// What an update adds to an index, and what that touches.
 #[derive(Debug)]
@@ -166,11 +166,16 @@ impl<'i, 'p, 's, 'a> Stage<'i, 'p, 's, 'a> {
     }
 
     /// Checks that the parent takes such content there; a root learns what it is.
-    pub(super) fn permit(&mut self, place: Place, content: Content) -> Result<(), Rejected> {
+    pub(super) fn permit(
+        &mut self,
+        place: Place,
+        content: Content,
+        author: Author,
+    ) -> Result<(), Rejected> {
         let parent = self.node(place.parent);
         if place.key == SEQUENCE {
             return match parent.kind {
-                Kind::Root => self.permit_in_root(parent.target.root, content),
+                Kind::Root => self.permit_in_root(parent.target.root, content, author),
                 kind if takes(kind, content) => Ok(()),
                 _ => Err(Rejected::Malformed("content that its parent does not take")),
             };
@@ -207,8 +212,19 @@ impl<'i, 'p, 's, 'a> Stage<'i, 'p, 's, 'a> {
 
     /// A root learns what it is, the same from the same contents in whatever order they come: a
     /// state that is loaded must give what its updates gave one by one.
-    fn permit_in_root(&mut self, root: u32, content: Content) -> Result<(), Rejected> {
-        let before = self.shape(root);
+    ///
+    /// A map takes no sequence, unless that is what was kept: two servers may have taken one each,
+    /// and the log has them in this order. Its keys are attributes then, as in the other order.
+    fn permit_in_root(
+        &mut self,
+        root: u32,
+        content: Content,
+        author: Author,
+    ) -> Result<(), Rejected> {
+        let before = match self.shape(root) {
+            Shape::Map if author == Author::Store => Shape::Unknown,
+            shape => shape,
+        };
         let after = match (before, content) {
             (Shape::Map, _) => return Err(Rejected::Malformed("sequence in a map")),
             (Shape::Unknown, Content::Deleted) => Shape::Blank,

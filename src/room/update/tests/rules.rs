@@ -293,6 +293,22 @@ fn a_map_takes_no_sequence_later() {
 }
 
 #[test]
+fn a_sequence_in_a_map_that_was_kept_makes_it_a_sequence() {
+    let bare: &[u8] = &[1, 1, 1, b'm', 1];
+    let sequence: &[u8] = &[8, 1, 1, b'm', 1, 0x7e];
+    let mut index = pair(&update(&[(7, 0, &[RECORD])], &[])).index;
+    let kinds = |index: &Index| index.roots().map(|root| root.1).collect::<Vec<_>>();
+    for (clock, block, expected) in [(1, bare, None), (2, sequence, Some(RootKind::Array))] {
+        let bytes = update(&[(7, clock, &[block])], &[]);
+        let kept = check_state(&bytes, &index).expect("what was kept is taken");
+        index.accept(kept);
+        assert_eq!(kinds(&index), Vec::from_iter(expected));
+    }
+    let other_way = update(&[(7, 0, &[sequence, RECORD])], &[]);
+    assert_eq!(kinds(&pair(&other_way).index), [RootKind::Array]);
+}
+
+#[test]
 fn a_root_is_the_same_in_whatever_order_its_content_comes() {
     let map: &[u8] = &[7, 1, 1, b't', 1];
     let xml: &[u8] = &[7, 1, 1, b't', 3, 1, b'p'];
