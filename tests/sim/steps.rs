@@ -44,6 +44,9 @@ impl World {
     }
 
     fn edit(&mut self, at: usize) {
+        if self.clients[at].is_reader {
+            return;
+        }
         let update = self.clients[at].copy.edit(&mut self.dice);
         self.trace(|| format!("client {at} edits"));
         self.submit(at, Occasion::Edit, update);
@@ -245,7 +248,11 @@ impl World {
             return self.open(room);
         }
         let user = self.clients[at].user.clone();
-        let session = self.attach(room, Peer::Client(at), &user, Access::Write);
+        let access = match self.clients[at].is_reader {
+            true => Access::Read,
+            false => Access::Write,
+        };
+        let session = self.attach(room, Peer::Client(at), &user, access);
         self.trace(|| format!("client {at} comes as {session:?}"));
         self.clients[at].session = Some(session);
         self.say(at, Said::Sync(self.clients[at].copy.clocks()));
