@@ -103,6 +103,7 @@ impl Presence {
             let client = presented.client;
             let Some(state) = &presented.state else {
                 self.dismiss(session, client);
+                told.own.extend(self.gone_since(&presented));
                 continue;
             };
             let claims = match self.members.get(&client) {
@@ -128,6 +129,7 @@ impl Presence {
                 }
                 if is_new && self.is_echo(&presented, is_first, identity) {
                     owned -= 1;
+                    told.own.extend(self.gone_since(&presented));
                     continue;
                 }
             }
@@ -138,6 +140,14 @@ impl Presence {
             )?;
         }
         Ok(told)
+    }
+
+    /// What a session has to hear that speaks of somebody who is gone and does not know that: if it
+    /// is the owner, it takes the clock from there and speaks again.
+    fn gone_since(&self, presented: &Presented) -> Option<Shown> {
+        let gone = self.gone.get(&presented.client)?;
+        let is_news = presented.clock < gone.clock || presented.state.is_some();
+        is_news.then(|| self.shown(presented.client))
     }
 
     /// Whether a state is somebody's that left, said on by a peer who has not heard of that: it is

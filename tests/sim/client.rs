@@ -26,6 +26,8 @@ pub struct Own {
 pub struct Client {
     pub room: usize,
     pub user: String,
+    /// Its token lets it read and be present, and nothing else.
+    pub is_reader: bool,
     pub copy: Copy,
     pub own: Vec<Own>,
     pub session: Option<SessionId>,
@@ -66,6 +68,7 @@ impl Client {
         Self {
             room,
             user: format!("user {index}"),
+            is_reader: index == 4,
             copy,
             own: own.collect(),
             session: None,
@@ -134,6 +137,7 @@ impl Client {
                     Refusal::Unavailable | Refusal::RoomDeleted => vec![Reaction::Leave],
                     Refusal::Malformed(_) if self.has_erred => vec![Reaction::Leave],
                     Refusal::EpochChanged => vec![Reaction::Forget],
+                    Refusal::Forbidden if self.is_reader => Vec::new(),
                     Refusal::Malformed(_)
                     | Refusal::Forbidden
                     | Refusal::Expired

@@ -10,7 +10,7 @@ use roundtable::hub::outbox::{LiveCursor, Outbox};
 use roundtable::ids::SessionId;
 use roundtable::room::index::StateVector;
 use roundtable::room::message::{Presented, Shown};
-use roundtable::room::{End, Event, Input, LiveEvent, Occasion, Ticket};
+use roundtable::room::{End, Event, Input, LiveEvent, Occasion, Refusal, Ticket};
 use roundtable::wire::{Request, yjs};
 
 /// What a socket takes before it waits for its peer.
@@ -36,7 +36,7 @@ pub enum Packet {
     Presence(Vec<Seen>),
     Missing(StateVector),
     Kept(Vec<Ticket>),
-    Refused(Ticket, roundtable::room::Refusal),
+    Refused(Ticket, Refusal),
     Ended(End),
 }
 

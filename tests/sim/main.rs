@@ -13,12 +13,14 @@ mod faults;
 mod link;
 mod model;
 mod reader;
+mod reading;
 mod records;
 mod run;
 mod seeds;
 mod server;
 mod steps;
 mod store;
+mod weather;
 mod world;
 
 use run::Outcome;

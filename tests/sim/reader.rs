@@ -2,7 +2,7 @@
 
 use roundtable::hub::loader::Opened;
 use roundtable::hub::rows;
-use roundtable::ids::{Epoch, Position, SessionId, Version};
+use roundtable::ids::{Epoch, Position, RoomId, SessionId, Version};
 use roundtable::room::index::StateVector;
 use roundtable::room::{Entry, Reason, Ticket};
 use roundtable::store::Row;
@@ -115,7 +115,7 @@ impl Reader {
 }
 
 /// The oldest version that is stored of a room.
-pub fn oldest(store: &SlowStore, room: &roundtable::ids::RoomId) -> Version {
+pub fn oldest(store: &SlowStore, room: &RoomId) -> Version {
     let head = store.look(room).head;
     head.map_or(Version(1), |head| head.oldest)
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use roundtable::hub::outbox::{Batch, Ring};
+use roundtable::hub::outbox::{Batch, LiveCursor, Ring};
 use roundtable::ids::{Now, SessionId};
 use roundtable::limits::Limits;
 use roundtable::room::index::StateVector;
@@ -22,7 +22,6 @@ pub struct Host {
     pub links: BTreeMap<SessionId, Link>,
     /// All live events of this opening.
     pub told: Vec<Live>,
-    /// Another wrote beside this opening, and its batch was numbered anew.
     pub limits: Arc<Limits>,
     ring: Arc<Ring>,
     batch: Batch,
@@ -154,7 +153,7 @@ impl Host {
     }
 
     /// A connection gets its place in the ring.
-    pub fn cursor(&mut self) -> roundtable::hub::outbox::LiveCursor {
+    pub fn cursor(&mut self) -> LiveCursor {
         self.publish();
         self.ring.cursor()
     }

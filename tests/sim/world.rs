@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use roundtable::hub::loader::Opened;
 use roundtable::ids::{Epoch, Millis, Now, Position, RoomId, SessionId, UnixMillis};
 use roundtable::limits::Limits;
 use roundtable::room::index::StateVector;
 use roundtable::room::{
-    Access, Departure, Effect, End, Event, Grant, Holdings, Identity, Input, Listen, Room,
+    Access, Departure, Effect, End, Event, Grant, Holdings, Identity, Input, Listen, Occasion,
+    Reason, Room,
 };
 use uuid::Uuid;
 
@@ -357,7 +359,7 @@ impl World {
                 if read == Ok(false) {
                     let oldest = crate::reader::oldest(&self.store, &self.names[room]);
                     self.trace(|| format!("reader {reader} finds nothing; oldest is {oldest}"));
-                    self.whole_state(reader, head, roundtable::room::Reason::Pruned);
+                    self.whole_state(reader, head, Reason::Pruned);
                 }
             }
             Done::State(reader, reason, opened) => {
@@ -372,7 +374,7 @@ impl World {
     }
 
     /// A reader is given the whole state as it is stored.
-    pub fn whole_state(&mut self, reader: usize, head: Position, reason: roundtable::room::Reason) {
+    pub fn whole_state(&mut self, reader: usize, head: Position, reason: Reason) {
         let room = self.readers[reader].room;
         let on_behalf = errand::Client {
             store: self.store.clone(),
@@ -439,12 +441,7 @@ impl World {
         }
     }
 
-    pub fn submit(
-        &mut self,
-        at: usize,
-        occasion: roundtable::room::Occasion,
-        update: bytes::Bytes,
-    ) {
+    pub fn submit(&mut self, at: usize, occasion: Occasion, update: Bytes) {
         let client = &self.clients[at];
         let (room, session) = (client.room, client.session);
         let Some(session) = session else {

@@ -286,6 +286,27 @@ fn pr16_who_said_goodbye_and_is_back_is_seen_and_the_echo_of_a_state_is_not() {
 }
 
 #[test]
+fn pr16_who_speaks_under_a_clock_from_before_its_goodbye_is_told_that_clock() {
+    let mut world = World::new();
+    world.first(1, "ada", says(ADA, 90, "{}"));
+    world.presence.leave(session(1));
+    let own = |told: Told| -> Vec<_> {
+        let own = told.own.into_iter();
+        own.map(|s| (s.client, s.clock, s.state)).collect()
+    };
+    assert_eq!(
+        own(world.first(2, "ada", says(ADA, 3, "null"))),
+        [(ADA, 91, None)]
+    );
+    assert_eq!(
+        own(world.then(2, "ada", says(ADA, 4, "{}"))),
+        [(ADA, 91, None)]
+    );
+    assert_eq!(own(world.then(2, "ada", says(ADA, 91, "null"))), []);
+    assert_eq!(own(world.then(2, "ada", says(ADA, 92, "{}"))).len(), 1);
+}
+
+#[test]
 fn pr17_who_is_unknown_after_a_restart_is_told_under_clocks_beyond_those_before_it() {
     let told_at = |wall: i64| {
         let mut presence = Presence::default();
