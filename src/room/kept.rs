@@ -146,6 +146,8 @@ impl Room {
                 // The store lost versions that it had kept: it was restored under our feet.
                 self.abandon(End::Internal, effects);
             }
+            // Nobody was told a version of this epoch: somebody else made the room first.
+            Some(_) if head == Version::ZERO => self.abandon(End::Internal, effects),
             Some(_) => self.abandon(End::EpochChanged, effects),
             None => self.abandon(End::RoomDeleted, effects),
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use roundtable::ids::SessionId;
 use roundtable::room::Departure;
 
-use crate::client::includes;
+use crate::client::{Client, includes};
 use crate::server;
 use crate::store::Verdict;
 use crate::world::{Place, World};
@@ -24,14 +24,31 @@ impl World {
             }
         }
         let mut quiet = 0;
+        let mut has_spoken = false;
         for _ in 0..ROUNDS_MAX {
             let is_busy = self.calm_round();
             quiet = if is_busy { 0 } else { quiet + 1 };
-            if quiet == 3 {
+            if quiet == 3 && has_spoken {
                 return;
+            }
+            if quiet == 3 {
+                // A room hears of what was written beside it when it next writes itself.
+                (0..self.places.len()).for_each(|room| self.speak_last(room));
+                (has_spoken, quiet) = (true, 0);
             }
         }
         panic!("the world does not come to rest");
+    }
+
+    /// One of those who are in a room edits once more.
+    fn speak_last(&mut self, room: usize) {
+        let mut clients = self.clients.iter();
+        let speaks = clients.position(|client| {
+            client.room == room && client.session.is_some() && !client.is_reader
+        });
+        if let Some(at) = speaks {
+            self.edit(at);
+        }
     }
 
     /// One round; whether anything happened.
@@ -147,8 +164,21 @@ impl World {
             return is_behind;
         }
         let before = self.readers[at].position;
+        let stored = self.model.current(room);
+        let has_all = stored.is_some_and(|history| before == Some((history.epoch, history.head())));
+        if has_all && self.is_unaware(room) {
+            return false;
+        }
         self.reader_asks(at);
         self.readers[at].is_waiting || self.readers[at].position != before
+    }
+
+    /// Whether a room was opened as new, and somebody else made it since.
+    fn is_unaware(&self, room: usize) -> bool {
+        match (&self.places[room], self.model.current(room)) {
+            (Place::Live(host), Some(history)) => host.room.epoch() != history.epoch,
+            _ => false,
+        }
     }
 
     /// Everything is compared with everything.
@@ -164,6 +194,17 @@ impl World {
     }
 
     fn judge_room(&self, room: usize) {
+        let is_unaware = self.is_unaware(room);
+        let writes = |client: &&Client| client.room == room && !client.leaves && !client.is_reader;
+        if is_unaware {
+            // Who writes there is told so, and comes back.
+            assert_eq!(
+                self.clients.iter().filter(writes).count(),
+                0,
+                "G4: one epoch"
+            );
+            return;
+        }
         let stands = match &self.places[room] {
             Place::Live(host) => Some(host.room.position().version),
             Place::Closed | Place::Opening(_) => None,
@@ -183,7 +224,7 @@ impl World {
             }
             None => "{}".into(),
         };
-        let here = |client: &&crate::client::Client| client.room == room && !client.leaves;
+        let here = |client: &&Client| client.room == room && !client.leaves;
         let here: Vec<_> = self.clients.iter().filter(here).collect();
         if let Place::Live(host) = &self.places[room] {
             assert_eq!(host.room.json(), durable, "G4: room and log");

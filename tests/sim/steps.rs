@@ -35,7 +35,7 @@ impl World {
         }
     }
 
-    fn edit(&mut self, at: usize) {
+    pub fn edit(&mut self, at: usize) {
         if self.clients[at].is_reader {
             return;
         }

@@ -161,10 +161,24 @@ fn ke11_a_room_that_is_another_one_in_the_store_ends_for_everyone() {
     ] {
         let (mut world, ada) = pair();
         let first = world.submit(1, &ada.set("t1", "name", "a"));
-        let effects = world.appended(id_in(&first), Outcome::Moved(stands));
+        world.keep(&first);
+        let second = world.submit(1, &ada.set("t1", "name", "b"));
+        let effects = world.appended(id_in(&second), Outcome::Moved(stands));
         assert_eq!(effects, [Effect::Abandon { end }]);
         assert_eq!(world.attach(3), [], "it has said its last word");
     }
+}
+
+#[test]
+fn ke21_a_room_that_somebody_else_made_first_is_opened_anew() {
+    let (mut world, ada) = pair();
+    let first = world.submit(1, &ada.set("t1", "name", "a"));
+    let other = Outcome::Moved(Some((Epoch(uuid::Uuid::from_u128(8)), Version(1))));
+    let end = End::Internal;
+    assert_eq!(
+        world.appended(id_in(&first), other),
+        [Effect::Abandon { end }]
+    );
 }
 
 #[test]
