@@ -94,12 +94,13 @@ export class Writer extends EventEmitter {
     signal.removeEventListener('abort', stopped)
   }
 
-  /** Writes once more and waits for the ack: then all it ever wrote is acked. */
+  /** Writes once more and waits for the ack: then all it ever wrote is acked. Returns the last key. */
   async settle (options = {}) {
     const key = this.write('last')
     await until(`the ack of ${key}`, () => this.acked.has(key), {
       on: [[this, 'change']], seen: () => this.about(), ...options
     })
+    return key
   }
 
   about () {
