@@ -1,7 +1,8 @@
 // Owns a client that edits as fast as it is acked, and knows by name what was acked.
 //
-// An edit is acked when the server sent the client's own update back. Every edit is a record of its own, so that an acked
-// one can be looked for by name in whatever is left after a fault, and in the events that tell of it.
+// An edit is acked when the server sent the client's own update back, byte for byte: in what another client hands over,
+// the same edit may come back before it is kept. Every edit is a record of its own, so that an acked one can be looked
+// for by name in whatever is left after a fault, and in the events that tell of it.
 import { EventEmitter, setMaxListeners } from 'node:events'
 import { read, SYNC, STEP1, UPDATE } from '../../interop/lib/frames.mjs'
 import { breathe, until } from '../../interop/lib/wait.mjs'
@@ -29,8 +30,11 @@ export class Writer extends EventEmitter {
     this.name = name
     this.n = 0
     this.acked = new Set()
-    /** Written and not acked, in order: `{ key, clock }`. */
+    /** Written and not acked, in order: `{ key, clock, update }`. */
     this.waiting = []
+    /** The update of the last edit. */
+    this.made = null
+    client.doc.on('update', (update, origin, doc, { local }) => { if (local) this.made = Buffer.from(update) })
     /** How many of them the server had when it greeted: their own ack may never come, that of a later one does. */
     this.doubtful = 0
     this.#listen()
@@ -55,13 +59,10 @@ export class Writer extends EventEmitter {
   }
 
   #take (update) {
-    let clock = 0
-    for (const { id, length } of Y.decodeUpdate(update).structs) {
-      if (id.client === this.client.id) clock = Math.max(clock, id.clock + length)
-    }
-    if (clock === 0) return
-    while (this.waiting.length && this.waiting[0].clock <= clock) {
-      this.acked.add(this.waiting.shift().key)
+    const place = this.waiting.findIndex((one) => one.update.equals(update))
+    if (place < 0) return
+    for (const { key } of this.waiting.splice(0, place + 1)) {
+      this.acked.add(key)
       this.doubtful = Math.max(0, this.doubtful - 1)
     }
     this.emit('change')
@@ -71,7 +72,7 @@ export class Writer extends EventEmitter {
   write (mark = '') {
     const key = `${this.name}-${mark}-${++this.n}`
     this.client.map.set(key, record(this.n))
-    this.waiting.push({ key, clock: Y.getState(this.client.doc.store, this.client.id) })
+    this.waiting.push({ key, clock: Y.getState(this.client.doc.store, this.client.id), update: this.made })
     return key
   }
 
