@@ -40,7 +40,7 @@ onEachStore('storms', (check) => {
     const [bytes] = first.values()
     const copy = new Y.Doc()
     for (const update of bytes) Y.applyUpdate(copy, update)
-    assert.deepEqual(Y.encodeStateVector(copy), Y.encodeStateVector(doc))
+    assert.deepEqual(clocks(copy), clocks(doc))
     // While somebody types, joiners get the same encoding and what was typed since.
     const typist = new Writer(await scene.client(room, { token: writer('typist') }).synced(), 'typist')
     const hurry = new AbortController()
@@ -79,10 +79,12 @@ onEachStore('storms', (check) => {
     await joiner.synced({ withinMs: 300_000 })
     hurry.abort()
     await work
-    await ada.settle()
-    await joiner.until('the last edit', () => joiner.map.size === ada.client.map.size, {
-      seen: () => [joiner.map.size, ada.client.map.size]
+    // Not by size, which a Y.Map counts anew each time.
+    const last = await ada.settle()
+    await joiner.until('the last edit', () => joiner.map.has(last), {
+      seen: () => [joiner.map.size, ada.client.map.size], withinMs: 120_000
     })
+    assert.deepEqual(clocks(joiner.doc), clocks(ada.client.doc))
     const sizes = joiner.frames.filter((frame) => frame.type === SYNC).map((frame) => frame.length)
     const chunks = sizes.filter((size) => size > 100_000)
     scene.figure('largest of the frames', Math.max(...sizes) / 1024, `KiB (${chunks.length} large ones)`)
@@ -116,7 +118,9 @@ onEachStore('storms', (check) => {
     assert.ok(grown < 150 << 20, `grown by ${grown >> 20} MiB: one copy for each would be ${(SLEEPERS * ROUSING_BYTES) >> 20}`)
     const encodings = await server.metric('roundtable_encodings_total')
     await Promise.all(sleepers.map((raw) => wake(raw, pieces)))
-    assert.equal(await server.metric('roundtable_encodings_total') - encodings, SLEEPERS, 'one diff for each')
+    const diffs = await server.metric('roundtable_encodings_total') - encodings
+    scene.figure('diffs when they woke', diffs, 'diffs')
+    assert.ok(diffs > 0 && diffs <= SLEEPERS, `${diffs} diffs for ${SLEEPERS}`)
     assert.equal(witness.sockets.length, 1)
     await server.check()
   })
@@ -182,6 +186,9 @@ async function fill (scene, room, values) {
   return doc
 }
 
+/** What a document has, by client. */
+const clocks = (doc) => Y.decodeStateVector(Y.encodeStateVector(doc))
+
 function copyOf (doc) {
   const copy = new Y.Doc()
   Y.applyUpdate(copy, Y.encodeStateAsUpdate(doc))
@@ -213,17 +220,13 @@ async function paced (one, signal) {
   }
 }
 
-/** Reads again: what the network still held, then one diff, and with it everything. */
+/** Reads again: what the network still held, then what it lacks, and with it everything. */
 async function wake (raw, last) {
   const doc = new Y.Doc()
-  raw.frames.length = 0
   raw.on('frame', (frame) => {
     if (frame.type === SYNC && [UPDATE, STEP2].includes(frame.kind)) Y.applyUpdate(doc, frame.payload)
   })
   raw.socket.resume()
-  const answers = () => raw.frames.filter((frame) => frame.type === SYNC && frame.kind === STEP2)
-  await raw.frame('the diff', () => answers().length > 0)
   await until('everything', () => doc.getMap('map').get('last') === last, { on: [[raw, 'frame'], [raw, 'closed']] })
   assert.equal(raw.closed, null)
-  assert.equal(answers().length, 1)
 }
