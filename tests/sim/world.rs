@@ -356,8 +356,7 @@ impl World {
                 let read = rows.map(|rows| self.readers[reader].read(head, &rows, &self.model));
                 self.readers[reader].is_waiting = false;
                 if read == Ok(false) {
-                    let oldest = crate::reader::oldest(&self.store, &self.names[room]);
-                    self.trace(|| format!("reader {reader} finds nothing; oldest is {oldest}"));
+                    self.trace(|| format!("reader {reader} finds nothing"));
                     self.whole_state(reader, head, Reason::Pruned);
                 }
             }
