@@ -315,6 +315,8 @@ impl World {
         if !matches!(self.places[room], Place::Closed) {
             return;
         }
+        // Who is sent away comes back after a moment, and not at once.
+        self.pass(100);
         let opening = self.count();
         let epoch = Epoch(Uuid::from_u128(u128::from(self.dice.next())));
         let on_behalf = errand::Client {
