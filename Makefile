@@ -27,12 +27,12 @@ test-interop: setup ## real clients against the program, on both stores
 	scripts/with-postgres.sh node --test --test-concurrency=2 $(NODE_TESTS)
 
 test-scenario: setup ## crashes, faults and storms, on both stores; short forms
-	cargo build
+	cargo build --bin roundtable --test tidy
 	scripts/with-postgres.sh node --test --test-concurrency=2 $(SCENARIOS)
 
 # One at a time: what is measured is one server's.
 soak: setup ## the scenarios in their long forms; about an hour
-	cargo build
+	cargo build --bin roundtable --test tidy
 	ROUNDTABLE_TEST_ROUNDS=$(or $(SOAK_ROUNDS),100) ROUNDTABLE_TEST_CHURN=$(or $(SOAK_CHURN),1000x600s) \
 		scripts/with-postgres.sh node --test --test-concurrency=1 $(SCENARIOS)
 

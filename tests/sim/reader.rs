@@ -114,8 +114,9 @@ impl Reader {
     }
 }
 
-/// The oldest version that is stored of a room.
-pub fn oldest(store: &SlowStore, room: &RoomId) -> Version {
-    let head = store.look(room).head;
-    head.map_or(Version(1), |head| head.oldest)
+/// The oldest version that is stored of an epoch of a room; nothing is left of one that is deleted,
+/// also before the room was told.
+pub fn oldest(store: &SlowStore, room: &RoomId, epoch: Epoch) -> Version {
+    let head = store.look(room).head.filter(|head| head.epoch == epoch);
+    head.map_or(Version(u64::MAX), |head| head.oldest)
 }

@@ -64,7 +64,7 @@ impl World {
                 self.tally.replayed += 1;
             }
             CatchUp::Snapshot(reason) => {
-                let oldest = crate::reader::oldest(&self.store, &self.names[room]);
+                let oldest = crate::reader::oldest(&self.store, &self.names[room], head.epoch);
                 self.readers[at].check_reason(reason, head.epoch, oldest, &self.model);
                 self.whole_state(at, head, reason);
             }

@@ -1,4 +1,29 @@
-//! Owns the seeds that once failed: each runs always, with what it found.
+//! Owns the seeds that fail when the bug that they found is back: each runs always.
 
 /// A seed and what was wrong.
-pub const SEEDS: &[(u64, &str)] = &[];
+pub const SEEDS: &[(u64, &str)] = &[
+    (
+        1,
+        "presence that was told while a diff was awaited was lost",
+    ),
+    (
+        9,
+        "after a restart a client was told under a clock that its peers knew",
+    ),
+    (
+        7_906,
+        "an echo of somebody who left was taken for a first word",
+    ),
+    (
+        2,
+        "who was cut before its first word saw nobody when it came back",
+    ),
+    (
+        1_250,
+        "a reader was ahead of its room and was sent the whole state for ever",
+    ),
+    (
+        58_493,
+        "a room that does not know yet that it is deleted says rightly what is pruned",
+    ),
+];

@@ -183,6 +183,9 @@ impl World {
     pub fn close_room(&mut self, room: usize, end: &End) {
         if self.host(room).is_some() {
             self.trace(|| format!("room {room} fails"));
+            // A deletion that nobody waits for would end what was written since.
+            self.errands
+                .retain(|errand| errand.room != room || errand.kind != Kind::Erase);
             self.close(room, end);
         }
     }

@@ -316,6 +316,8 @@ impl World {
         if !matches!(self.places[room], Place::Closed) {
             return;
         }
+        // Who is sent away comes back after a moment, and not at once.
+        self.pass(100);
         let opening = self.count();
         let epoch = Epoch(Uuid::from_u128(u128::from(self.dice.next())));
         let on_behalf = errand::Client {
@@ -357,8 +359,7 @@ impl World {
                 let read = rows.map(|rows| self.readers[reader].read(head, &rows, &self.model));
                 self.readers[reader].is_waiting = false;
                 if read == Ok(false) {
-                    let oldest = crate::reader::oldest(&self.store, &self.names[room]);
-                    self.trace(|| format!("reader {reader} finds nothing; oldest is {oldest}"));
+                    self.trace(|| format!("reader {reader} finds nothing"));
                     self.whole_state(reader, head, Reason::Pruned);
                 }
             }

@@ -1,7 +1,9 @@
 // Owns a client that edits as fast as it is acked, and knows by name what was acked.
 //
-// An edit is acked when the server sent the client's own update back. Every edit is a record of its own, so that an acked
-// one can be looked for by name in whatever is left after a fault, and in the events that tell of it.
+// An edit is acked when the server sent the client's own update back, byte for byte, on the socket that it was sent on.
+// That a peer's update has it is no ack: after a crash peers bring what they heard of each other, and that leaves the
+// room before it is durable. Every edit is a record of its own, so that an acked one can be looked for by name in
+// whatever is left after a fault, and in the events that tell of it.
 import { EventEmitter, setMaxListeners } from 'node:events'
 import { read, SYNC, STEP1, UPDATE } from '../../interop/lib/frames.mjs'
 import { breathe, until } from '../../interop/lib/wait.mjs'
@@ -31,7 +33,7 @@ export class Writer extends EventEmitter {
     this.acked = new Set()
     /** Written and not acked, in order: `{ key, clock }`. */
     this.waiting = []
-    /** How many of them the server had when it greeted: their own ack may never come, that of a later one does. */
+    /** How many of them were written before the last greeting: their own ack may never come, that of a later one does. */
     this.doubtful = 0
     this.#listen()
     client.provider.on('status', () => this.#listen())
@@ -42,24 +44,35 @@ export class Writer extends EventEmitter {
     const { ws } = this.client.provider
     if (!ws || ws.isHeard) return
     ws.isHeard = true
-    ws.on('message', (data) => this.#hear(read(new Uint8Array(data))))
+    const sent = new Map()
+    const send = ws.send.bind(ws)
+    ws.send = (data, ...rest) => {
+      this.#note(read(new Uint8Array(data)), sent)
+      send(data, ...rest)
+    }
+    ws.on('message', (data) => this.#hear(read(new Uint8Array(data)), sent))
   }
 
-  #hear ({ type, kind, payload }) {
+  /** Keeps how far an update that was sent reaches. What answers a greeting is not acked for certain. */
+  #note ({ type, kind, payload }, sent) {
+    if (type !== SYNC || kind !== UPDATE) return
+    const own = Y.decodeUpdate(payload).structs.filter(({ id }) => id.client === this.client.id)
+    if (own.length) sent.set(text(payload), Math.max(...own.map(({ id, length }) => id.clock + length)))
+  }
+
+  #hear ({ type, kind, payload }, sent) {
     if (type !== SYNC) return
     if (kind === STEP1) {
-      const clock = Y.decodeStateVector(payload).get(this.client.id) ?? 0
-      this.doubtful = this.waiting.filter((one) => one.clock <= clock).length
+      this.doubtful = this.waiting.length
       this.emit('change')
-    } else if (kind === UPDATE) this.#take(payload)
+    } else if (kind === UPDATE && sent.has(text(payload))) {
+      this.#take(sent.get(text(payload)))
+      sent.delete(text(payload))
+    }
   }
 
-  #take (update) {
-    let clock = 0
-    for (const { id, length } of Y.decodeUpdate(update).structs) {
-      if (id.client === this.client.id) clock = Math.max(clock, id.clock + length)
-    }
-    if (clock === 0) return
+  /** All up to there is kept: an edit rests on those before it. */
+  #take (clock) {
     while (this.waiting.length && this.waiting[0].clock <= clock) {
       this.acked.add(this.waiting.shift().key)
       this.doubtful = Math.max(0, this.doubtful - 1)
@@ -96,10 +109,14 @@ export class Writer extends EventEmitter {
 
   /** Writes once more and waits for the ack: then all it ever wrote is acked. Returns the last key. */
   async settle (options = {}) {
-    const key = this.write('last')
-    await until(`the ack of ${key}`, () => this.acked.has(key), {
+    const { provider } = this.client
+    let key = this.write('last')
+    // What was written before a greeting is only acked by what comes after it.
+    const again = (isSynced) => { if (isSynced) key = this.write('last') }
+    provider.on('sync', again)
+    await until('the ack of the last edit', () => this.acked.has(key), {
       on: [[this, 'change']], seen: () => this.about(), ...options
-    })
+    }).finally(() => provider.off('sync', again))
     return key
   }
 
@@ -110,3 +127,5 @@ export class Writer extends EventEmitter {
     }
   }
 }
+
+const text = (bytes) => Buffer.from(bytes).toString('base64')
