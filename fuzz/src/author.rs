@@ -136,10 +136,11 @@ fn record(txn: &mut TransactionMut<'_>, record: &str) -> MapRef {
     }
 }
 
-/// Where a pair of surrogates may be cut, a client in order writes only at the ends.
+/// Where a pair of surrogates may be cut, or somebody made something else of the text, a client in
+/// order writes only at the end.
 fn write(text: &TextRef, txn: &mut TransactionMut<'_>, script: &mut Script<'_>) {
     let length = text.len(txn);
-    let is_plain = length < 200 && !text.get_string(txn).chars().any(|c| c.len_utf16() > 1);
+    let is_plain = length < 200 && text.get_string(txn).chars().count() == length as usize;
     let at = if is_plain {
         script.below(length as usize + 1) as u32
     } else {

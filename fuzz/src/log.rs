@@ -39,14 +39,13 @@ pub fn assert_same(left: &str, right: &str, is_hostile: bool) {
     assert!(is_hostile, "two documents: {left} and {right}");
     let (of_left, of_right) = (roots(left), roots(right));
     for (name, one) in &of_left {
-        if let Some(other) = of_right.get(name)
-            && one.get()[..1] == other.get()[..1]
-        {
-            assert_eq!(
-                one.get(),
-                other.get(),
-                "two documents in {name}: {left} and {right}"
-            );
+        let Some(other) = of_right.get(name) else {
+            continue;
+        };
+        let (one, other) = (one.get(), other.get());
+        let is_xml = one.contains('<') || other.contains('<');
+        if one[..1] == other[..1] && !is_xml {
+            assert_eq!(one, other, "two documents in {name}: {left} and {right}");
         }
     }
 }
