@@ -12,8 +12,15 @@ use super::world::World;
 impl World {
     /// The room, its log and its change events agree.
     pub fn judge(mut self) {
-        let updates: Vec<_> = self.log.iter().flat_map(|entry| &entry.updates).collect();
-        let mut folded = fold(&self.former, updates.iter().map(|update| &***update));
+        let updates = self.kept_updates();
+        let mut folded = fold(&self.former, updates.iter().map(|update| &**update));
+        // A server that opened the room from a snapshot takes more of what no client makes than one
+        // that remembers what was deleted: then the log alone need not fold.
+        if !self.is_hostile {
+            let log = self.log.iter().flat_map(|entry| &entry.updates);
+            let log = fold(&self.former, log.map(|update| &**update));
+            assert_same(&log.json(), &folded.json(), false);
+        }
         assert_same(&folded.json(), &self.room.json(), self.is_hostile);
         assert_eq!(folded.state_vector(), self.room.state_vector());
         assert_eq!(self.room.position().version.0, self.log.len() as u64);

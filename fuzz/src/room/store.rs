@@ -6,7 +6,7 @@ use bytes::Bytes;
 use roundtable::ids::{AppendId, Epoch, RoomId, Version};
 use roundtable::limits::Limits;
 use roundtable::room::document::Applied;
-use roundtable::room::{Document, Effect, Entry, Input, Outcome, Room, Standing, Tail};
+use roundtable::room::{Effect, Entry, Input, Outcome, Room, Standing, Tail};
 use roundtable::wire::{json, stored};
 use uuid::Uuid;
 
@@ -94,6 +94,9 @@ impl World {
                 Input::Fetched { entries }
             }
             Effect::Compact { through } => {
+                if !is_lost {
+                    self.snapshot_at(through.0 as usize);
+                }
                 let oldest = Version(1 + through.0 * u64::from(luck / 4 % 3) / 2);
                 let kept = (!is_lost).then_some((through, oldest));
                 Input::Compacted { kept }
@@ -130,6 +133,7 @@ impl World {
         self.former = former;
         self.epoch = Epoch(Uuid::from_u128(self.epoch.0.as_u128() + 1));
         self.log.clear();
+        self.snapshot = Snapshot::default();
         self.written.clear();
         self.acked.clear();
         self.has_others = false;
@@ -141,11 +145,7 @@ impl World {
     pub fn others_write(&mut self, script: &mut Script<'_>) {
         self.others += 1;
         let author = Author::new((1 << 40) + self.others);
-        let updates: Vec<_> = self
-            .log
-            .iter()
-            .flat_map(|entry| entry.updates.clone())
-            .collect();
+        let updates = self.kept_updates();
         updates.iter().for_each(|update| author.take(update));
         let update = author.edit(script);
         let mut there = fold(&self.former, updates.iter().map(|update| &**update));
@@ -162,24 +162,58 @@ impl World {
         }));
     }
 
-    /// The room is gone from memory, in order or not, and is opened from what was kept.
-    pub fn reopen(&mut self, has_snapshot: bool) {
+    /// What a server reads that opens the room: the newest snapshot, and the log after it.
+    pub(super) fn kept_updates(&self) -> Vec<Bytes> {
+        self.snapshot.with(&self.log)
+    }
+
+    /// The compactor makes a snapshot out of the one before and the log after that.
+    fn snapshot_at(&mut self, through: usize) {
+        let through = through.max(self.snapshot.covered);
+        let updates = self.snapshot.with(&self.log[..through]);
+        let mut document = fold(&self.former, updates.iter().map(|update| &**update));
+        self.snapshot = Snapshot {
+            covered: through,
+            state: Some(document.state()),
+        };
+    }
+
+    /// The room is gone from memory, in order or not, and is opened from what was kept, perhaps
+    /// with a snapshot that another server made meanwhile.
+    pub fn reopen(&mut self, is_newer: bool) {
+        if is_newer {
+            self.snapshot_at((self.snapshot.covered + self.log.len()).div_ceil(2));
+        }
         self.asked.clear();
         self.tried.clear();
         self.is_moved = false;
         self.openings += 1;
         self.released = self.log.len();
-        let covered = if has_snapshot { self.log.len() / 2 } else { 0 };
-        let (epoch, former) = (self.epoch, &self.former);
         self.room = open(
             &self.limits,
-            epoch,
-            former,
+            self.epoch,
+            &self.former,
             &self.log,
-            covered,
+            &self.snapshot,
             self.openings,
         );
         self.peers.iter_mut().for_each(Peer::leave);
+    }
+}
+
+/// The newest snapshot.
+#[derive(Default)]
+pub struct Snapshot {
+    covered: usize,
+    state: Option<Bytes>,
+}
+
+impl Snapshot {
+    /// Its state, and what a log has after it.
+    fn with(&self, log: &[Arc<Entry>]) -> Vec<Bytes> {
+        let tail = log[self.covered..].iter();
+        let tail = tail.flat_map(|entry| entry.updates.iter().cloned());
+        self.state.iter().cloned().chain(tail).collect()
     }
 }
 
@@ -188,39 +222,25 @@ pub(super) fn open(
     epoch: Epoch,
     former: &[u8],
     log: &[Arc<Entry>],
-    covered: usize,
+    snapshot: &Snapshot,
     openings: u64,
 ) -> Room {
-    let (before, after) = log.split_at(covered);
-    let updates = |entries: &[Arc<Entry>]| -> Vec<Bytes> {
-        entries
-            .iter()
-            .flat_map(|entry| entry.updates.clone())
-            .collect()
-    };
-    let mut document: Document = fold(former, updates(before).iter().map(|update| &**update));
-    if covered > 0 {
-        document = fold(former, [&*document.state()]);
-    }
-    let after = updates(after);
-    let loaded = document.load_all(after.iter().map(|update| &**update));
-    assert_eq!(loaded, Ok(()), "a log is folded on its snapshot");
+    let tail = log[snapshot.covered..].iter();
+    let sizes = tail.flat_map(|entry| entry.updates.iter().map(Bytes::len));
     let standing = Standing {
         room: RoomId::parse("room").expect("a name"),
         epoch,
         head: Version(log.len() as u64),
         oldest: Version(1),
-        snapshot: Version(covered as u64),
+        snapshot: Version(snapshot.covered as u64),
         tail: Tail {
-            updates: after.len() as u64,
-            bytes: after.iter().map(|update| update.len() as u64).sum(),
+            updates: sizes.clone().count() as u64,
+            bytes: sizes.map(|size| size as u64).sum(),
         },
     };
+    let updates = snapshot.with(log);
+    let document = fold(former, updates.iter().map(|update| &**update));
     // Append ids of two openings never meet.
-    Room::open(
-        &standing,
-        document,
-        u128::from(openings) << 64,
-        limits.clone(),
-    )
+    let seed = u128::from(openings) << 64;
+    Room::open(&standing, document, seed, limits.clone())
 }

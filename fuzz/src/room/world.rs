@@ -18,7 +18,7 @@ use super::super::log::roots;
 use super::judge::check_live;
 use super::peer::{For, Peer, Waiting};
 use super::setting::{limits, parse};
-use super::store::open;
+use super::store::{Snapshot, open};
 
 /// Rounds after which a room that is left alone must have come to rest.
 const ROUNDS_MAX: usize = 60;
@@ -32,6 +32,7 @@ pub struct World {
     pub(super) epoch: Epoch,
     pub(super) former: Bytes,
     pub(super) log: Vec<Arc<Entry>>,
+    pub(super) snapshot: Snapshot,
     /// Which append wrote which version.
     pub(super) written: HashMap<Version, AppendId>,
     /// Appends that were asked for: a retry has the same entries.
@@ -66,7 +67,7 @@ impl World {
         let limits = Arc::new(limits());
         let epoch = Epoch(Uuid::from_u128(1));
         Self {
-            room: open(&limits, epoch, &Bytes::new(), &[], 0, 0),
+            room: open(&limits, epoch, &[], &[], &Snapshot::default(), 0),
             now: Now {
                 mono: Millis(1_000),
                 wall: UnixMillis(5_000),
@@ -75,6 +76,7 @@ impl World {
             epoch,
             former: Bytes::new(),
             log: Vec::new(),
+            snapshot: Snapshot::default(),
             written: HashMap::new(),
             tried: HashMap::new(),
             released: 0,
