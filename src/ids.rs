@@ -109,6 +109,34 @@ pub struct SessionId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AppendId(pub Uuid);
 
+/// The longest name of an operation, record, field or collection, in bytes: as a room's.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Whether a text may name a record, a field, a collection or an operation: 1 to 255 bytes without
+/// control characters.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= NAME_BYTES_MAX && !text.chars().any(char::is_control)
+}
+
+/// A client's own name for an operation, the same in every retry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OpId(Arc<str>);
+
+impl OpId {
+    /// Parses a name; see [`is_name`].
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        is_name(name).then(|| Self(name.into()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Milliseconds since 1970-01-01 UTC, by the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct UnixMillis(pub i64);
