@@ -60,6 +60,9 @@ pub struct Limits {
     /// takes some hundred bytes until the database is back.
     pub answers_waiting_max: usize,
 
+    /// Operations that wait for the store to say what it knows of them: some reads' worth.
+    pub operations_waiting_max: usize,
+
     // How many.
     /// Rooms in memory; each costs tens of kilobytes and a task.
     pub rooms_max: usize,
@@ -139,6 +142,7 @@ impl Default for Limits {
             entry_bytes_max: MIB,
             backlog_bytes_max: 8 * MIB,
             answers_waiting_max: 20_000,
+            operations_waiting_max: 10_000,
             rooms_max: 100_000,
             rooms_per_user_max: 1_000,
             connections_max: 100_000,

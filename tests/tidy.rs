@@ -43,7 +43,12 @@ const FLOOR_EXCEPTIONS: &[(&str, &str, &str)] = &[
 const ADDRESSES: &[(&str, &[&str])] = &[
     (
         "yrs",
-        &["room/before.rs", "room/document.rs", "room/record.rs"],
+        &[
+            "room/before.rs",
+            "room/document.rs",
+            "room/document/",
+            "room/record.rs",
+        ],
     ),
     (
         "sqlx",

@@ -256,7 +256,9 @@ fn reaches(input: &Input) -> bool {
     match input {
         Input::Submit { .. } | Input::Sync { .. } => true,
         Input::Fetched { entries } => entries.is_some(),
+        Input::Recalled { recalled } => recalled.is_some(),
         Input::Attach { .. }
+        | Input::Operate { .. }
         | Input::Renew { .. }
         | Input::Detach { .. }
         | Input::Present { .. }

@@ -271,7 +271,9 @@ impl Driver {
                     id,
                     expected,
                     entries,
-                } => self.send(|errands| errands.append(id, expected, entries)),
+                    done,
+                } => self.send(|errands| errands.append(id, expected, entries, done)),
+                Effect::Recall { .. } => {}
                 Effect::Release { entries } => {
                     self.shared.meter.entries(entries.len());
                     self.head.send_replace(self.room.position());
@@ -368,6 +370,7 @@ impl Driver {
 fn sender(input: &Input) -> Option<SessionId> {
     match input {
         Input::Submit { session, .. }
+        | Input::Operate { session, .. }
         | Input::Sync { session, .. }
         | Input::Present { session, .. } => Some(*session),
         Input::Attach { .. }
@@ -376,6 +379,7 @@ fn sender(input: &Input) -> Option<SessionId> {
         | Input::AskPresence { .. }
         | Input::Appended { .. }
         | Input::Fetched { .. }
+        | Input::Recalled { .. }
         | Input::Compacted { .. }
         | Input::Delete { .. }
         | Input::Erased { .. }

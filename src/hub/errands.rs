@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{Shared, compactor, loader, rows};
 use crate::ids::{AppendId, Epoch, RoomId, UnixMillis, Version};
+use crate::room::operation::Done;
 use crate::room::{Entry, Input, Outcome};
 use crate::store::{Append, Appended, Failure};
 
@@ -27,6 +28,7 @@ impl Errands {
         id: AppendId,
         expected: Version,
         entries: Arc<[Arc<Entry>]>,
+        _done: Arc<[Done]>,
     ) -> Input {
         let append = Append {
             room: self.name.clone(),

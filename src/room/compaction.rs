@@ -1,7 +1,7 @@
 //! Owns when the next snapshot of a room is worth making. Knows nothing of how it is made.
 
 use super::entry::Entry;
-use super::message::Tail;
+use super::standing::Tail;
 use crate::ids::{Millis, Version};
 use crate::limits::Limits;
 

@@ -1,5 +1,7 @@
 //! Owns the CRDT behind a wall: checked bytes in, changes out. Knows nothing of versions or people.
 
+mod records;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use super::fault::{Moment, strike};
 use super::index::{ClockRange, Index, RootKind, StateVector};
 use super::record::{Cell, Writer, read_cell};
 use super::update::{self, Checked, Rejected};
+
+pub use records::{Holds, Written};
 
 /// Stored updates in one transaction. More save nothing, and from a thousand on it gets slower:
 /// neighbours are joined only when a transaction ends, and until then every search is longer.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::document::Written;
 use super::entry::{Actor, Change, ChangeEvent, ChangeKind, Entry};
 use super::message::Ticket;
+use super::operation::{Done, OpResult};
 use super::timeline;
 use crate::ids::{AppendId, SessionId, UnixMillis, Version};
 
@@ -30,9 +32,20 @@ pub struct Pending {
     pub update: Bytes,
     /// What it did.
     pub changes: Vec<Change>,
+    /// When.
+    pub at: UnixMillis,
 }
 
-type Entries = Arc<[Arc<Entry>]>;
+/// What a push of operations came to, for who sent it.
+#[derive(Debug)]
+pub struct Pushed {
+    /// Who.
+    pub session: SessionId,
+    /// Under which name.
+    pub ticket: Ticket,
+    /// In the order of the operations.
+    pub results: Vec<OpResult>,
+}
 
 /// The batch in flight.
 #[derive(Debug)]
@@ -43,7 +56,12 @@ pub struct Flight {
     pub expected: Version,
     /// Numbered from `expected + 1`.
     pub entries: Arc<[Arc<Entry>]>,
-    answers: Vec<Answer>,
+    /// What operations came to, that of such without an entry included.
+    pub done: Arc<[Done]>,
+    /// Who waits for their edits.
+    pub answers: Vec<Answer>,
+    /// Who waits for their operations.
+    pub pushed: Vec<Pushed>,
     cost: usize,
     attending: usize,
 }
@@ -67,6 +85,10 @@ struct Draft {
     events: Vec<ChangeEvent>,
     actors: Vec<Actor>,
     waiting: Vec<(SessionId, Ticket, Bytes)>,
+    /// What an operation came to: nothing joins it.
+    done: Option<Done>,
+    pushed: Vec<Pushed>,
+    at: UnixMillis,
     /// Of the updates.
     bytes: usize,
     /// Of memory.
@@ -91,6 +113,8 @@ impl Draft {
 #[derive(Debug)]
 pub struct Gate {
     open: VecDeque<Draft>,
+    /// How many of them become entries.
+    open_entries: u64,
     flight: Option<Flight>,
     cost: usize,
     attending: usize,
@@ -103,6 +127,7 @@ impl Gate {
     pub fn new(entry_bytes_max: usize) -> Self {
         Self {
             open: VecDeque::new(),
+            open_entries: 0,
             flight: None,
             cost: 0,
             attending: 0,
@@ -135,35 +160,122 @@ impl Gate {
         self.open.is_empty() && self.flight.is_none()
     }
 
+    /// How many entries are behind the gate: the newest edit's version is so far after the head.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        let flying = self
+            .flight
+            .as_ref()
+            .map_or(0, |flight| flight.entries.len() as u64);
+        flying + self.open_entries
+    }
+
+    /// How far after the head an edit of so many bytes would be.
+    #[must_use]
+    pub fn ahead(&self, bytes: usize) -> u64 {
+        self.entries() + u64::from(!self.joins(bytes))
+    }
+
+    fn joins(&self, bytes: usize) -> bool {
+        let last = self.open.back();
+        last.is_some_and(|it| it.done.is_none() && it.bytes + bytes <= self.entry_bytes_max)
+    }
+
+    /// The change events behind the gate, and how far after the head they are.
+    pub fn events(&self) -> impl Iterator<Item = (u64, UnixMillis, &ChangeEvent)> {
+        let entries = self.flight.iter().flat_map(|flight| flight.entries.iter());
+        let flying = entries.map(|entry| (entry.at, &entry.events));
+        let open = self.open.iter().filter(|draft| !draft.updates.is_empty());
+        let all = flying.chain(open.map(|draft| (draft.at, &draft.events)));
+        (1..)
+            .zip(all)
+            .flat_map(|(ahead, (at, events))| events.iter().map(move |it| (ahead, at, it)))
+    }
+
     /// Takes an edit in. Edits that wait together become one entry, up to its size.
     pub fn push(&mut self, edit: Pending) {
-        let size = edit.update.len();
-        let events: usize = edit.changes.iter().map(timeline::weight_of).sum();
-        let cost = EDIT_BYTES + size + events;
+        if !self.joins(edit.update.len()) {
+            self.open(edit.at);
+            self.open_entries += 1;
+        }
+        self.add(edit.actor, edit.changes, &edit.update);
+        let draft = self.open.back_mut().expect("a draft was just made");
+        draft.waiting.push((edit.session, edit.ticket, edit.update));
+    }
+
+    /// Takes an operation in: an entry of its own, or none when it changed nothing.
+    pub fn push_operation(&mut self, done: Done, written: Option<Written>) {
+        self.open(done.at);
+        let cost = EDIT_BYTES + done.result.clashes.len() * EDIT_BYTES;
         self.cost += cost;
-        let joins = self
-            .open
-            .back()
-            .is_some_and(|last| last.bytes + size <= self.entry_bytes_max);
-        if !joins {
-            self.open.push_back(Draft::default());
+        if let Some(Written { update, changes }) = written {
+            self.open_entries += 1;
+            self.add(done.actor.clone(), changes, &update);
         }
         let draft = self.open.back_mut().expect("a draft was just made");
-        draft.bytes += size;
         draft.cost += cost;
-        if !draft.actors.contains(&edit.actor) {
-            draft.actors.push(edit.actor.clone());
+        draft.done = Some(done);
+    }
+
+    fn open(&mut self, at: UnixMillis) {
+        let draft = Draft {
+            at,
+            ..Draft::default()
+        };
+        self.open.push_back(draft);
+    }
+
+    fn add(&mut self, actor: Actor, changes: Vec<Change>, update: &Bytes) {
+        let draft = self.open.back_mut().expect("a draft is open");
+        let events: usize = changes.iter().map(timeline::weight_of).sum();
+        let cost = EDIT_BYTES + update.len() + events;
+        self.cost += cost;
+        draft.bytes += update.len();
+        draft.cost += cost;
+        for change in changes {
+            let actor = actor.clone();
+            draft.add(ChangeEvent { change, actor });
         }
-        let actor = edit.actor;
-        for change in edit.changes {
-            let event = ChangeEvent {
-                change,
-                actor: actor.clone(),
-            };
-            draft.add(event);
+        if !draft.actors.contains(&actor) {
+            draft.actors.push(actor);
         }
-        draft.updates.push(edit.update.clone());
-        draft.waiting.push((edit.session, edit.ticket, edit.update));
+        draft.updates.push(update.clone());
+    }
+
+    /// Lets the results of a push wait for all that is behind the gate; gives them back when
+    /// nothing is.
+    pub fn attend_results(&mut self, pushed: Pushed) -> Option<Pushed> {
+        if let Some(last) = self.open.back_mut() {
+            last.pushed.push(pushed);
+        } else if let Some(flight) = &mut self.flight {
+            flight.pushed.push(pushed);
+        } else {
+            return Some(pushed);
+        }
+        None
+    }
+
+    /// Others were faster: results after a head that was reached by others are moved behind it.
+    pub fn shift_results(&mut self, head: Version, by: u64) {
+        let shift = |result: &mut OpResult| result.shift(head, by);
+        if let Some(flight) = &mut self.flight {
+            let mut done = flight.done.to_vec();
+            done.iter_mut().for_each(|it| shift(&mut it.result));
+            flight.done = done.into();
+            flight
+                .pushed
+                .iter_mut()
+                .flat_map(|it| &mut it.results)
+                .for_each(shift);
+        }
+        for draft in &mut self.open {
+            draft.done.iter_mut().for_each(|it| shift(&mut it.result));
+            draft
+                .pushed
+                .iter_mut()
+                .flat_map(|it| &mut it.results)
+                .for_each(shift);
+        }
     }
 
     /// Lets a session wait for all that is behind the gate, if anything is; `update` is given back
@@ -192,48 +304,53 @@ impl Gate {
     }
 
     /// Sends the next batch on its way, if none is and there is one.
-    pub fn depart(&mut self, id: AppendId, head: Version, at: UnixMillis) -> Option<&Flight> {
+    pub fn depart(&mut self, id: AppendId, head: Version) -> Option<&Flight> {
         if self.flight.is_some() || self.open.is_empty() {
             return None;
         }
-        let mut entries = Vec::new();
-        let mut answers = Vec::new();
-        let (mut cost, mut attending) = (0, 0);
-        let mut version = head;
-        while entries.len() < APPEND_ENTRIES_MAX {
-            let Some(draft) = self.open.pop_front() else {
-                break;
-            };
-            version = version.next();
-            cost += draft.cost;
-            attending += draft.attending;
-            answers.extend(
-                draft
-                    .waiting
-                    .into_iter()
-                    .map(|(session, ticket, update)| Answer {
-                        session,
-                        ticket,
-                        update,
-                        version,
-                    }),
-            );
-            entries.push(Arc::new(Entry {
-                version,
-                at,
-                actors: draft.actors,
-                updates: draft.updates,
-                events: draft.events,
-            }));
-        }
-        self.flight = Some(Flight {
+        let mut flight = Flight {
             id,
             expected: head,
-            entries: entries.into(),
-            answers,
-            cost,
-            attending,
-        });
+            entries: Arc::new([]),
+            done: Arc::new([]),
+            answers: Vec::new(),
+            pushed: Vec::new(),
+            cost: 0,
+            attending: 0,
+        };
+        let (mut entries, mut done) = (Vec::new(), Vec::new());
+        let mut version = head;
+        for draft in self.open.drain(..self.open.len().min(APPEND_ENTRIES_MAX)) {
+            flight.cost += draft.cost;
+            flight.attending += draft.attending;
+            flight.pushed.extend(draft.pushed);
+            done.extend(draft.done);
+            if !draft.updates.is_empty() {
+                version = version.next();
+                entries.push(Arc::new(Entry {
+                    version,
+                    at: draft.at,
+                    actors: draft.actors,
+                    updates: draft.updates,
+                    events: draft.events,
+                }));
+            }
+            let waiting = draft.waiting.into_iter();
+            flight
+                .answers
+                .extend(waiting.map(|(session, ticket, update)| Answer {
+                    session,
+                    ticket,
+                    update,
+                    version,
+                }));
+        }
+        self.open_entries -= entries.len() as u64;
+        flight.entries = entries.into();
+        if !done.is_empty() {
+            flight.done = done.into();
+        }
+        self.flight = Some(flight);
         self.flight.as_ref()
     }
 
@@ -244,11 +361,11 @@ impl Gate {
     }
 
     /// The batch in flight has arrived: what may be said now.
-    pub fn arrive(&mut self) -> Option<(Entries, Vec<Answer>)> {
+    pub fn arrive(&mut self) -> Option<Flight> {
         let flight = self.flight.take()?;
         self.cost -= flight.cost;
         self.attending -= flight.attending;
-        Some((flight.entries, flight.answers))
+        Some(flight)
     }
 
     /// Others were faster: the batch in flight is numbered anew, from another head and under
@@ -291,6 +408,7 @@ mod tests {
             },
             update: Bytes::from(vec![0; bytes]),
             changes: Vec::new(),
+            at: UnixMillis(0),
         }
     }
 
@@ -304,9 +422,7 @@ mod tests {
         for ticket in 0..3 {
             gate.push(edit(1, ticket, 4));
         }
-        let flight = gate
-            .depart(id(1), Version(7), UnixMillis(0))
-            .expect("a batch waits");
+        let flight = gate.depart(id(1), Version(7)).expect("a batch waits");
         let sizes: Vec<_> = flight
             .entries
             .iter()
@@ -321,7 +437,7 @@ mod tests {
         (1..=3).for_each(|bytes| gate.push(edit(1, 1, bytes)));
         let sizes = |gate: &Gate| gate.updates().map(Bytes::len).collect::<Vec<_>>();
         assert_eq!(sizes(&gate), [1, 2, 3]);
-        gate.depart(id(1), Version(0), UnixMillis(0));
+        gate.depart(id(1), Version(0));
         gate.push(edit(1, 1, 4));
         assert_eq!(sizes(&gate), [1, 2, 3, 4]);
         gate.arrive();
@@ -360,9 +476,7 @@ mod tests {
             typed(2).0,
         ];
         edits.into_iter().for_each(|edit| gate.push(edit));
-        let flight = gate
-            .depart(id(1), Version(0), UnixMillis(0))
-            .expect("a batch waits");
+        let flight = gate.depart(id(1), Version(0)).expect("a batch waits");
         let events = flight.entries[0].events.iter();
         let told: Vec<_> = events
             .map(|event| (event.change.kind, &*event.actor.client))
@@ -385,11 +499,13 @@ mod tests {
     fn ke3_an_answer_waits_for_its_append_and_one_append_flies_at_a_time() {
         let mut gate = Gate::new(10);
         gate.push(edit(1, 1, 4));
-        assert!(gate.depart(id(1), Version(0), UnixMillis(0)).is_some());
+        assert!(gate.depart(id(1), Version(0)).is_some());
         gate.push(edit(2, 2, 4));
-        assert!(gate.depart(id(2), Version(1), UnixMillis(0)).is_none());
+        assert!(gate.depart(id(2), Version(1)).is_none());
         assert_eq!(gate.backlog_bytes(), 2 * (EDIT_BYTES + 4));
-        let (entries, answers) = gate.arrive().expect("a batch was in flight");
+        let Flight {
+            entries, answers, ..
+        } = gate.arrive().expect("a batch was in flight");
         assert_eq!(entries.len(), 1);
         assert_eq!(answers.iter().map(|a| a.ticket.0).collect::<Vec<_>>(), [1]);
         assert_eq!(gate.backlog_bytes(), EDIT_BYTES + 4);
@@ -401,11 +517,13 @@ mod tests {
         let mut gate = Gate::new(4);
         gate.push(edit(1, 1, 4));
         gate.push(edit(1, 2, 4));
-        gate.depart(id(1), Version(3), UnixMillis(0));
+        gate.depart(id(1), Version(3));
         gate.renumber(id(2), Version(9));
         let flight = gate.flight().expect("still in flight");
         assert_eq!((flight.id, flight.expected), (id(2), Version(9)));
-        let (entries, answers) = gate.arrive().expect("a batch was in flight");
+        let Flight {
+            entries, answers, ..
+        } = gate.arrive().expect("a batch was in flight");
         assert_eq!(
             entries.iter().map(|e| e.version.0).collect::<Vec<_>>(),
             [10, 11]

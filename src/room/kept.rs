@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::document::{Applied, Fault};
-use super::entry::Entry;
+use super::entry::{ChangeEvent, Entry};
 use super::gate::Answer;
 use super::grant::Access;
 use super::message::{Effect, End, Event, Outcome, Ticket};
@@ -54,7 +54,7 @@ impl Room {
         }
         if self.phase != Phase::Erasing && self.gate.flight().is_none() && !self.gate.is_empty() {
             let id = self.append_ids.next();
-            self.gate.depart(id, self.timeline.head(), now.wall);
+            self.gate.depart(id, self.timeline.head());
             self.send_flight(effects);
         }
         let head = self.timeline.head();
@@ -70,6 +70,7 @@ impl Room {
                 id: flight.id,
                 expected: flight.expected,
                 entries,
+                done: flight.done.clone(),
             });
         }
     }
@@ -111,11 +112,12 @@ impl Room {
     /// answered.
     fn release(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.retry = Retry::default();
-        let Some((entries, answers)) = self.gate.arrive() else {
+        let Some(flight) = self.gate.arrive() else {
             return;
         };
-        self.push_entries(&entries, now, effects);
-        for (session, tickets, updates, version) in by_session(answers) {
+        self.operations.kept(&flight.done);
+        self.push_entries(&flight.entries, now, effects);
+        for (session, tickets, updates, version) in by_session(flight.answers) {
             let event = Event::Kept {
                 tickets,
                 updates,
@@ -123,9 +125,14 @@ impl Room {
             };
             effects.push(Effect::Tell { session, event });
         }
+        let pushed = flight.pushed.into_iter();
+        effects.extend(pushed.map(|pushed| self.tell_pushed(pushed)));
     }
 
     fn push_entries(&mut self, entries: &Arc<[Arc<Entry>]>, now: Now, effects: &mut Vec<Effect>) {
+        if entries.is_empty() {
+            return;
+        }
         for entry in entries.iter() {
             self.compaction.push(entry, now.mono);
             self.timeline.push(entry.clone());
@@ -187,7 +194,15 @@ impl Room {
             self.gate.renumber(id, self.timeline.head());
             return self.send_flight(effects);
         }
+        let (head, others) = (self.timeline.head(), entries.len() as u64);
+        self.gate.shift_results(head, others);
+        self.operations.shift(head, others);
         for entry in &entries {
+            for ChangeEvent { change, actor } in &entry.events {
+                if let Some(stamps) = self.operations.stamps() {
+                    stamps.note(change, entry.version, entry.at, &actor.user);
+                }
+            }
             for update in &entry.updates {
                 match self.document.apply(update) {
                     Ok(Applied::Changed(_)) => self.tell_live(None, update.clone(), effects),
@@ -266,12 +281,13 @@ impl Room {
     /// Notices when nobody is here and nothing is owed, and leaves after the idle time, with a
     /// snapshot.
     pub(super) fn rest(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.phase == Phase::Draining && self.gate.is_empty() {
+        if self.phase == Phase::Draining && self.gate.is_empty() && self.operations.is_empty() {
             return self.abandon(End::Unavailable, effects);
         }
         let is_idle = self.phase == Phase::Open
             && self.sessions.is_empty()
             && self.gate.is_empty()
+            && self.operations.is_empty()
             && self.presence.is_empty();
         if !is_idle {
             self.idle_since = None;

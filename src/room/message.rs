@@ -9,7 +9,9 @@ use bytes::Bytes;
 
 use super::entry::Entry;
 use super::grant::Grant;
-use crate::ids::{AppendId, Epoch, RoomId, SessionId, Version};
+use super::operate::Recalled;
+use super::operation::{Done, OpResult, Operation, Place};
+use crate::ids::{AppendId, Epoch, OpId, Position, SessionId, Version};
 
 /// The sender's own name for a submission; it comes back with the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -122,6 +124,20 @@ pub enum Input {
         /// The update (v1), unchecked.
         update: Bytes,
     },
+    /// Operations on records.
+    Operate {
+        /// The session.
+        session: SessionId,
+        /// Its name for this push.
+        ticket: Ticket,
+        /// To be judged in this order, each for itself.
+        operations: Vec<Operation>,
+    },
+    /// What the store knows, which [`Effect::Recall`] asked for.
+    Recalled {
+        /// `None` when it could not say.
+        recalled: Option<Recalled>,
+    },
     /// Presence states.
     Present {
         /// The session.
@@ -177,8 +193,19 @@ pub enum Effect {
         id: AppendId,
         /// The head that the store should have.
         expected: Version,
-        /// Numbered from `expected + 1`.
+        /// Numbered from `expected + 1`; none when operations changed nothing.
         entries: Arc<[Arc<Entry>]>,
+        /// What operations came to.
+        done: Arc<[Done]>,
+    },
+    /// Look up what is known of operations and records. One look is in flight at a time.
+    Recall {
+        /// The version up to which records must be written before, if they must.
+        through: Option<Version>,
+        /// The operations.
+        operations: Vec<OpId>,
+        /// The records.
+        places: Vec<Place>,
     },
     /// Read the log after a version. One read is in flight at a time.
     Fetch {
@@ -274,6 +301,15 @@ pub enum Event {
         /// Why.
         refusal: Refusal,
     },
+    /// What operations came to; all of it is durable.
+    Pushed {
+        /// The name of the push.
+        ticket: Ticket,
+        /// In the order of the operations.
+        results: Vec<OpResult>,
+        /// Where the room stands.
+        position: Position,
+    },
     /// The session is over.
     Ended(End),
 }
@@ -336,30 +372,4 @@ pub enum End {
     Idle,
     /// The peer is too fast, or holds too much.
     TooFast,
-}
-
-/// What a room is opened with, besides its document.
-#[derive(Debug, Clone)]
-pub struct Standing {
-    /// The room's name.
-    pub room: RoomId,
-    /// Its history.
-    pub epoch: Epoch,
-    /// Its last version.
-    pub head: Version,
-    /// The oldest version in the log; `head + 1` when that is empty.
-    pub oldest: Version,
-    /// The version of the newest snapshot.
-    pub snapshot: Version,
-    /// What the log has after it.
-    pub tail: Tail,
-}
-
-/// How much follows on a snapshot: what opening the room has to fold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tail {
-    /// Updates, of however many entries.
-    pub updates: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }

@@ -18,11 +18,16 @@ pub mod index;
 mod kept;
 mod live;
 pub mod message;
+pub mod operate;
+pub mod operation;
 pub mod presence;
 pub mod record;
 pub mod sessions;
+mod stamps;
+mod standing;
 pub mod timeline;
 pub mod update;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,15 +38,16 @@ pub use document::{Document, Fault};
 pub use entry::Entry;
 pub use grant::{Access, Grant, Identity};
 pub use message::{
-    Departure, Effect, End, Event, Input, Listen, LiveEvent, Occasion, Outcome, Refusal, Standing,
-    Tail, Ticket,
+    Departure, Effect, End, Event, Input, Listen, LiveEvent, Occasion, Outcome, Refusal, Ticket,
 };
+pub use standing::{Standing, Tail};
 pub use timeline::{CatchUp, Reason};
 
 use self::barred::Marks;
 use self::compaction::Compaction;
 use self::gate::Gate;
 use self::kept::Retry;
+use self::operate::Operations;
 use self::presence::Presence;
 use self::sessions::Sessions;
 use self::timeline::Timeline;
@@ -83,6 +89,7 @@ pub struct Room {
     retry: Retry,
     compaction: Compaction,
     presence_due: Millis,
+    operations: Operations,
     idle_since: Option<Millis>,
 }
 
@@ -175,6 +182,7 @@ impl Room {
             retry: Retry::default(),
             compaction: Compaction::new(standing.snapshot, standing.tail),
             presence_due: Millis(0),
+            operations: Operations::default(),
             idle_since: None,
             limits,
         }
@@ -214,6 +222,12 @@ impl Room {
             } => {
                 self.submit(session, ticket, occasion, update, now, effects);
             }
+            Input::Operate {
+                session,
+                ticket,
+                operations,
+            } => self.operate(session, ticket, operations, now, effects),
+            Input::Recalled { recalled } => self.recalled(recalled, now, effects),
             Input::Present { session, states } => self.present(session, states, now, effects),
             Input::AskPresence { session } => self.tell_presence(session, now, effects),
             Input::Appended { id, outcome } => self.appended(id, outcome, now, effects),
@@ -234,6 +248,7 @@ impl Room {
             return;
         }
         self.show_presence(now, effects);
+        self.recall(effects);
         self.keep(now, effects);
         self.rest(now, effects);
     }
@@ -273,7 +288,7 @@ impl Room {
     /// Whether the room has ever had an entry, or is about to have its first.
     #[must_use]
     pub fn was_written(&self) -> bool {
-        self.timeline.head() > Version::ZERO || !self.gate.is_empty()
+        self.timeline.head() > Version::ZERO || self.gate.entries() > 0
     }
 
     /// How many live events there were.

@@ -1,11 +1,12 @@
 //! Owns how collections, records and fields are read out of the Yjs document, as canonical JSON,
 //! bounded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use yrs::{Any, Array, GetString, Map, Number, Out, ReadTxn, Text, XmlFragment};
+use yrs::{Any, Array, GetString, Map, MapPrelim, Number, Out, ReadTxn, Text, TransactionMut};
+use yrs::{WriteTxn, XmlFragment};
 
 use super::entry::{Change, ChangeKind, FieldChange, Json, Value};
 
@@ -25,6 +26,95 @@ pub enum Cell {
     Record(BTreeMap<Arc<str>, Value>),
     /// Something else.
     Plain,
+}
+
+/// A write to one record.
+#[derive(Debug, Clone, Copy)]
+pub enum Write<'a> {
+    /// The record is made, with these fields.
+    Make(&'a BTreeMap<Arc<str>, Json>),
+    /// Fields of one that is there are set, and removed.
+    Set(&'a BTreeMap<Arc<str>, Json>, &'a BTreeSet<Arc<str>>),
+    /// The record is taken away.
+    Delete,
+}
+
+/// Writes to a record of a root map.
+pub fn write_record(txn: &mut TransactionMut<'_>, root: &Arc<str>, record: &str, write: Write<'_>) {
+    let collection = txn.get_or_insert_map(root.clone());
+    match write {
+        Write::Make(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (name.clone(), any_of(value)));
+            collection.insert(txn, record, fields.collect::<MapPrelim>());
+        }
+        Write::Set(fields, unset) => {
+            let Some(Out::YMap(map)) = collection.get(txn, record) else {
+                return;
+            };
+            for (name, value) in fields {
+                map.insert(txn, name.clone(), any_of(value));
+            }
+            for name in unset {
+                map.remove(txn, name);
+            }
+        }
+        Write::Delete => drop(collection.remove(txn, record)),
+    }
+}
+
+/// A value as the CRDT keeps it: large integers are floats there, as in JavaScript.
+fn any_of(value: &Json) -> Any {
+    fn of(value: serde_json::Value) -> Any {
+        match value {
+            serde_json::Value::Null => Any::Null,
+            serde_json::Value::Bool(is) => Any::Bool(is),
+            serde_json::Value::Number(number) => match number.as_i64() {
+                Some(int) if int.unsigned_abs() < 1 << 53 => Any::Number(Number::Int(int)),
+                _ => Any::Number(Number::Float(number.as_f64().unwrap_or(f64::NAN))),
+            },
+            serde_json::Value::String(text) => Any::String(text.into()),
+            serde_json::Value::Array(items) => items.into_iter().map(of).collect::<Vec<_>>().into(),
+            serde_json::Value::Object(items) => {
+                let items = items.into_iter().map(|(key, item)| (key, of(item)));
+                items.collect::<std::collections::HashMap<_, _>>().into()
+            }
+        }
+    }
+    serde_json::from_str(&value.0).map_or(Any::Null, of)
+}
+
+/// The canonical text of a JSON value, as the document reads once it is written.
+///
+/// # Errors
+///
+/// An integer that a float cannot hold: it would read as another number.
+pub fn canonical(value: &serde_json::Value) -> Result<Json, &'static str> {
+    fn is_exact(value: &serde_json::Value) -> bool {
+        match value {
+            serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(int), _) => int.unsigned_abs() <= 1 << 53,
+                (None, Some(_)) => false,
+                (None, None) => true,
+            },
+            serde_json::Value::Array(items) => items.iter().all(is_exact),
+            serde_json::Value::Object(items) => items.values().all(is_exact),
+            _ => true,
+        }
+    }
+    if !is_exact(value) {
+        return Err("an integer is beyond 2^53");
+    }
+    let mut writer = Writer {
+        text: String::new(),
+        bytes_max: usize::MAX,
+    };
+    let text = Json(value.to_string().into());
+    writer
+        .any(&any_of(&text), 0)
+        .map_err(|TooLong| "a value is nested too deep")?;
+    Ok(Json(writer.text.into()))
 }
 
 /// A value is over its bound.
@@ -108,12 +198,17 @@ pub fn record_change(root: &Arc<str>, record: &Arc<str>, old: Cell, new: Cell) -
 }
 
 fn read_value<T: ReadTxn>(txn: &T, value: &Out) -> Value {
+    read_bounded(txn, value, VALUE_BYTES_MAX)
+}
+
+/// Reads a value up to a bound of its own.
+pub fn read_bounded<T: ReadTxn>(txn: &T, value: &Out, bytes_max: usize) -> Value {
     if !is_there(value) {
         return Value::Absent;
     }
     let mut writer = Writer {
         text: String::new(),
-        bytes_max: VALUE_BYTES_MAX,
+        bytes_max,
     };
     match writer.out(txn, value, 0) {
         Ok(()) => Value::Json(Json(writer.text.into())),

@@ -2,6 +2,7 @@
 
 mod applying;
 mod keeping;
+mod operating;
 mod sessions;
 mod telling;
 
@@ -181,6 +182,7 @@ fn append_in(effects: &[Effect]) -> Option<Wanted> {
             id,
             expected,
             entries,
+            ..
         } => Some((*id, *expected, entries.clone())),
         _ => None,
     })

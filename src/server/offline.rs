@@ -153,6 +153,7 @@ async fn merge(
                     id,
                     expected,
                     entries,
+                    done: _,
                 } => {
                     let append = Append {
                         room: room.clone(),

@@ -29,6 +29,8 @@ pub fn say(event: Event, out: &mut VecDeque<Bytes>) -> Result<(), End> {
             }
         }),
         Event::Refused { refusal, .. } => return refuse(&refusal, out),
+        // Only who speaks JSON pushes operations.
+        Event::Pushed { .. } => {}
         Event::Ended(end) => return Err(end),
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! Owns the dialects: frames to requests, events to frames. Pure: bytes in, bytes out.
 
 pub mod json;
+pub mod operations;
+pub mod results;
 pub mod stored;
 pub mod websocket;
 pub mod yjs;

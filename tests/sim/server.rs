@@ -87,6 +87,7 @@ impl Host {
                     self.perform(effects, now, dice, left);
                 }
                 Effect::Append { .. }
+                | Effect::Recall { .. }
                 | Effect::Fetch { .. }
                 | Effect::Compact { .. }
                 | Effect::Release { .. }

@@ -118,7 +118,8 @@ pub async fn delete(State(app): State<App>, caller: InRoom) -> Result<StatusCode
             Event::Diff { .. }
             | Event::Presence(_)
             | Event::Missing { .. }
-            | Event::Kept { .. } => {}
+            | Event::Kept { .. }
+            | Event::Pushed { .. } => {}
         }
     }
 }

@@ -54,7 +54,10 @@ pub async fn exchange(
                 }
                 Event::Refused { refusal, .. } => return Err(refusal.into()),
                 Event::Ended(end) => return Err(end.into()),
-                Event::Diff { .. } | Event::Presence(_) | Event::Missing { .. } => {}
+                Event::Diff { .. }
+                | Event::Presence(_)
+                | Event::Missing { .. }
+                | Event::Pushed { .. } => {}
             }
         }
     }
