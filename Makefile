@@ -5,7 +5,7 @@ BENCHES := check apply commit crash fanout replay cursors join growth idle rooms
 NODE_TESTS := $(wildcard tests/interop/*.test.mjs) tests/interop/workloads.mjs
 SCENARIOS := $(wildcard tests/scenario/*.mjs)
 
-.PHONY: help run test sim check audit bench fuzz soak setup test-rust test-interop test-scenario
+.PHONY: help run test sim check audit bench fuzz instructions soak setup test-rust test-interop test-scenario
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,10 +13,13 @@ help: ## this list
 run: ## start a server for development, on SQLite, with anonymous users
 	cargo run -- serve --dev
 
-test: setup test-rust test-interop test-scenario ## everything: Rust tests, then real clients on both stores
+test: setup test-rust test-interop test-scenario instructions ## everything: Rust tests, real clients on both stores, instruction counts
 
 test-rust: ## unit tests, contract suites, tidy
 	scripts/with-postgres.sh cargo test --no-fail-fast
+
+instructions: ## instruction counts of the hot paths, against those of benches/instructions.rs; ONLY='*::judge::*' for some
+	scripts/instructions.sh $(if $(ONLY),'$(ONLY)')
 
 sim: ## very many seeded worlds; SEEDS=N, and SEED_FIRST=N to begin elsewhere
 	ROUNDTABLE_SEEDS=$(or $(SEEDS),1000000) ROUNDTABLE_SEED_FIRST=$(or $(SEED_FIRST),0) \

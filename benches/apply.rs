@@ -8,6 +8,7 @@ use bytes::Bytes;
 use yrs::updates::decoder::Decode;
 use yrs::{Doc, OffsetKind, Options, Transact, Update};
 
+#[allow(dead_code, reason = "every bench takes what it needs")]
 #[path = "support/driven.rs"]
 mod driven;
 #[allow(dead_code, reason = "every bench takes what it needs")]

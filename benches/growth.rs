@@ -11,6 +11,7 @@ use roundtable::ids::{AppendId, Epoch, RoomId, UnixMillis, Version};
 use roundtable::store::{self, Append, Appended, Row, Store};
 use uuid::Uuid;
 
+#[allow(dead_code, reason = "every bench takes what it needs")]
 #[path = "support/driven.rs"]
 mod driven;
 #[allow(dead_code, reason = "every bench takes what it needs")]

@@ -8,19 +8,24 @@ use roundtable::hub::rows;
 use roundtable::ids::{Epoch, Millis, Now, RoomId, SessionId, UnixMillis, Version};
 use roundtable::limits::Limits;
 use roundtable::room::index::StateVector;
+use roundtable::room::message::Presented;
 use roundtable::room::{
-    Access, Document, Effect, Grant, Identity, Input, Listen, Occasion, Outcome, Room, Standing,
-    Tail, Ticket,
+    Access, Document, Effect, Grant, Identity, Input, Listen, LiveEvent, Occasion, Outcome, Room,
+    Standing, Tail, Ticket,
 };
+use roundtable::wire::Dialect;
 
 const WRITER: SessionId = SessionId(1);
-const PEERS: u64 = 10;
+/// So many sessions there are.
+pub const PEERS: u64 = 10;
 
 /// A room with a writer and its peers.
 pub struct Driven {
     room: Room,
     effects: Vec<Effect>,
     tickets: u64,
+    tick_ms: u64,
+    now: Now,
 }
 
 impl Driven {
@@ -37,9 +42,14 @@ impl Driven {
         let document = Document::new(7, StateVector::default());
         let limits = Arc::new(Limits::default());
         let mut driven = Self {
-            room: Room::open(&standing, document, 1, limits),
+            room: Room::open(&standing, document, 1, limits.clone()),
             effects: Vec::new(),
             tickets: 0,
+            tick_ms: limits.presence_tick_ms,
+            now: Now {
+                mono: Millis(1),
+                wall: UnixMillis(1_700_000_000_000),
+            },
         };
         for session in WRITER.0..=PEERS {
             driven.feed(attach(SessionId(session)));
@@ -58,12 +68,28 @@ impl Driven {
                 update: update.clone(),
             });
         }
-        self.room.settle(now(), &mut self.effects);
+        self.settle();
+    }
+
+    /// Feeds what each session says of itself, and lets a tick go by: everyone is told.
+    pub fn present(&mut self, states: Vec<Presented>) {
+        for (session, state) in (WRITER.0..).zip(states) {
+            self.feed(Input::Present {
+                session: SessionId(session),
+                states: vec![state],
+            });
+        }
+        self.now.mono = self.now.mono.plus(self.tick_ms);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.room.settle(self.now, &mut self.effects);
         self.perform();
     }
 
     fn feed(&mut self, input: Input) {
-        self.room.handle(input, now(), &mut self.effects);
+        self.room.handle(input, self.now, &mut self.effects);
         self.perform();
     }
 
@@ -85,19 +111,20 @@ impl Driven {
                 effect @ (Effect::Abandon { .. } | Effect::Fetch { .. }) => {
                     panic!("nothing goes wrong here: {effect:?}")
                 }
+                Effect::Live {
+                    event: event @ LiveEvent::Presence(_),
+                    ..
+                } => {
+                    let mut frame = Vec::new();
+                    Dialect::Yjs.write_live(&event, &mut frame);
+                    black_box(frame);
+                }
                 effect => drop(black_box(effect)),
             }
         }
         for answer in answers {
             self.feed(answer);
         }
-    }
-}
-
-fn now() -> Now {
-    Now {
-        mono: Millis(1),
-        wall: UnixMillis(1_700_000_000_000),
     }
 }
 
