@@ -43,8 +43,9 @@ pub fn assert_same(left: &str, right: &str, is_hostile: bool) {
             continue;
         };
         let (one, other) = (one.get(), other.get());
-        let is_xml = one.contains('<') || other.contains('<');
-        if one[..1] == other[..1] && !is_xml {
+        // Text beside XML types that has lost its characters reads as nothing.
+        let may_be_xml = |it: &str| it.contains('<') || it == "\"\"";
+        if one[..1] == other[..1] && !may_be_xml(one) && !may_be_xml(other) {
             assert_eq!(one, other, "two documents in {name}: {left} and {right}");
         }
     }
