@@ -10,6 +10,7 @@ use super::driver::Mail;
 use super::outbox::{Gathered, LiveCursor, Outbox};
 use super::registry::{MAILBOX_KIB, RoomHandle};
 use crate::ids::SessionId;
+use crate::room::operation::Operation;
 use crate::room::{Departure, Event, Grant, Input, Occasion, Ticket};
 use crate::wire::Request;
 
@@ -76,6 +77,24 @@ impl Attachment {
         .await
     }
 
+    /// Operates on records; the answer is an event.
+    pub async fn operate(
+        &mut self,
+        client: Option<Arc<str>>,
+        operations: Vec<Operation>,
+    ) -> Result<Ticket, Gone> {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.send(Input::Operate {
+            session: self.session,
+            ticket,
+            client,
+            operations,
+        })
+        .await?;
+        Ok(ticket)
+    }
+
     /// Gives the session a fresh grant.
     pub async fn renew(&self, grant: Grant) -> Result<(), Gone> {
         self.send(Input::Renew {
@@ -96,6 +115,9 @@ impl Attachment {
     async fn send(&self, input: Input) -> Result<(), Gone> {
         let bytes = match &input {
             Input::Submit { update, .. } => update.len(),
+            Input::Operate { operations, .. } => {
+                operations.iter().map(Operation::weight).sum::<usize>()
+            }
             _ => 0,
         };
         let kib = (bytes / 1024 + 1).min(MAILBOX_KIB) as u32;

@@ -112,7 +112,7 @@ impl Hub {
         })
     }
 
-    fn counted<T>(
+    pub(super) fn counted<T>(
         &self,
         call: &'static str,
         room: &RoomId,

@@ -8,7 +8,7 @@ use crate::room::Document;
 use crate::room::index::StateVector;
 use crate::store::{Failure, Snapshot, Store};
 
-use super::loader;
+use super::{loader, projector};
 
 /// Makes a snapshot at `through` and drops rows that it covers and that are older than `before`.
 ///
@@ -45,6 +45,8 @@ pub async fn compact(
             )
             .await?;
     }
+    // What is not written to the records yet is not pruned.
+    projector::project(store, room, epoch, head.version).await?;
     let oldest = store.prune(room, epoch, before).await?.ok_or_else(gone)?;
     Ok((newest.max(through), oldest))
 }

@@ -273,9 +273,15 @@ impl Driver {
                     entries,
                     done,
                 } => self.send(|errands| errands.append(id, expected, entries, done)),
-                Effect::Recall { .. } => {}
+                Effect::Recall {
+                    through,
+                    operations,
+                    places,
+                } => self.send(|errands| errands.recall(through, operations, places)),
                 Effect::Release { entries } => {
                     self.shared.meter.entries(entries.len());
+                    let epoch = self.room.epoch();
+                    self.shared.projector.mark(&self.name, epoch, &entries);
                     self.head.send_replace(self.room.position());
                 }
                 Effect::Fetch { after } => self.send(|errands| errands.fetch(after)),

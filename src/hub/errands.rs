@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Shared, compactor, loader, rows};
-use crate::ids::{AppendId, Epoch, RoomId, UnixMillis, Version};
-use crate::room::operation::Done;
+use super::{Shared, compactor, loader, projector, rows};
+use crate::ids::{AppendId, Epoch, OpId, RoomId, UnixMillis, Version};
+use crate::room::operate::Recalled;
+use crate::room::operation::{Done, Place};
 use crate::room::{Entry, Input, Outcome};
 use crate::store::{Append, Appended, Failure};
 
@@ -28,7 +29,7 @@ impl Errands {
         id: AppendId,
         expected: Version,
         entries: Arc<[Arc<Entry>]>,
-        _done: Arc<[Done]>,
+        done: Arc<[Done]>,
     ) -> Input {
         let append = Append {
             room: self.name.clone(),
@@ -36,6 +37,10 @@ impl Errands {
             id,
             expected,
             rows: entries.iter().map(|entry| rows::encode(entry)).collect(),
+            ops: done.iter().map(rows::op).collect(),
+            conflicts: (done.iter())
+                .flat_map(|done| rows::conflicts(&self.name, done))
+                .collect(),
         };
         let begun = self.shared.clock.now().mono;
         let answer = self.shared.journal.append(append).await;
@@ -48,6 +53,46 @@ impl Errands {
             Err(_) => Outcome::Unclear,
         };
         Input::Appended { id, outcome }
+    }
+
+    /// Looks up what the store knows of operations and records.
+    pub async fn recall(
+        self,
+        through: Option<Version>,
+        operations: Vec<OpId>,
+        places: Vec<Place>,
+    ) -> Input {
+        let recalled = self.look_up(through, &operations, &places).await;
+        self.count("recall", recalled.as_ref().err());
+        Input::Recalled {
+            recalled: recalled.ok(),
+        }
+    }
+
+    async fn look_up(
+        &self,
+        through: Option<Version>,
+        operations: &[OpId],
+        places: &[Place],
+    ) -> Result<Recalled, Failure> {
+        let store = &self.shared.store;
+        if let Some(through) = through.filter(|through| *through > Version::ZERO) {
+            projector::project(store, &self.name, self.epoch, through).await?;
+        }
+        let keys: Vec<_> = places.iter().map(rows::key).collect();
+        let records = store.records();
+        let known = records.recall(&self.name, self.epoch, operations, &keys);
+        let known = known.await?;
+        let results = known.ops.iter().map(rows::result);
+        let metas = known.records.iter();
+        let metas = metas.map(|row| Ok((rows::place(&row.key), rows::meta_of(row)?)));
+        Ok(Recalled {
+            as_of: known.projected,
+            results: results
+                .collect::<Result<_, _>>()
+                .map_err(Failure::Corrupt)?,
+            records: metas.collect::<Result<_, _>>().map_err(Failure::Corrupt)?,
+        })
     }
 
     /// Reads what others appended.

@@ -115,7 +115,12 @@ impl Meter {
 
     /// A call to the store ended, well or not. An absence is logged once, when it begins and when
     /// it ends.
-    pub fn outcome(&self, call: &'static str, room: &RoomId, failure: Option<&Failure>) {
+    pub fn outcome(
+        &self,
+        call: &'static str,
+        room: impl std::fmt::Display,
+        failure: Option<&Failure>,
+    ) {
         match failure {
             None => {
                 if call == "compact" {

@@ -11,7 +11,9 @@ mod errands;
 pub mod loader;
 pub mod meter;
 pub mod outbox;
+pub mod projector;
 mod quarantine;
+pub mod records;
 mod registry;
 pub mod rows;
 pub mod suspects;
@@ -32,6 +34,7 @@ use self::crash::{CrashJournal, DeadRun};
 use self::driver::{Arrival, Mail};
 use self::meter::Meter;
 use self::outbox::Outbox;
+use self::projector::Projector;
 use self::registry::{Registry, RoomHandle};
 use self::suspects::{Probe, Suspected};
 use crate::ids::{Now, RoomId, SessionId, Version};
@@ -58,6 +61,8 @@ pub struct Shared {
     pub store: Arc<dyn Store>,
     /// Appends of all rooms, many in one transaction.
     pub journal: GroupCommit,
+    /// Records, written behind.
+    pub projector: Arc<Projector>,
     /// The clock and the dice.
     pub clock: Arc<dyn Clock>,
     /// Every bound.
@@ -125,6 +130,7 @@ impl Hub {
     ) -> Self {
         let shared = Shared {
             journal: GroupCommit::start(store.clone()),
+            projector: Projector::start(store.clone()),
             store,
             clock,
             limits,
@@ -164,6 +170,17 @@ impl Hub {
     #[must_use]
     pub fn jitter_ms(&self, ms_max: u64) -> u64 {
         (self.shared.clock.random() % u128::from(ms_max + 1)) as u64
+    }
+
+    /// An id that nothing else has: a UUID of version 7.
+    #[must_use]
+    pub fn fresh_id(&self) -> String {
+        let random = self.shared.clock.random().to_be_bytes();
+        let mut bits = [0; 10];
+        bits.copy_from_slice(&random[..10]);
+        let ms = self.now().wall.0.max(0) as u64;
+        let id = uuid::Builder::from_unix_timestamp_millis(ms, &bits).into_uuid();
+        id.to_string()
     }
 
     /// How many rooms are in memory.

@@ -130,6 +130,8 @@ pub enum Input {
         session: SessionId,
         /// Its name for this push.
         ticket: Ticket,
+        /// The device behind it, if that is not the session's.
+        client: Option<Arc<str>>,
         /// To be judged in this order, each for itself.
         operations: Vec<Operation>,
     },

@@ -225,8 +225,9 @@ impl Room {
             Input::Operate {
                 session,
                 ticket,
+                client,
                 operations,
-            } => self.operate(session, ticket, operations, now, effects),
+            } => self.operate(session, ticket, client, operations, now, effects),
             Input::Recalled { recalled } => self.recalled(recalled, now, effects),
             Input::Present { session, states } => self.present(session, states, now, effects),
             Input::AskPresence { session } => self.tell_presence(session, now, effects),
@@ -360,6 +361,12 @@ impl Room {
     #[must_use]
     pub fn json(&self) -> String {
         self.document.json()
+    }
+
+    /// A field of a record, whole.
+    #[must_use]
+    pub fn value(&self, place: &operation::Place, field: &str) -> entry::Value {
+        self.document.field(place, field, usize::MAX)
     }
 
     /// The whole state as one Yjs update.

@@ -102,6 +102,7 @@ impl Room {
         &mut self,
         session: SessionId,
         ticket: Ticket,
+        client: Option<Arc<str>>,
         operations: Vec<Operation>,
         now: Now,
         effects: &mut Vec<Effect>,
@@ -109,7 +110,8 @@ impl Room {
         let Some(found) = self.sessions.find(session) else {
             return;
         };
-        let actor = found.actor();
+        let mut actor = found.actor();
+        actor.client = client.unwrap_or(actor.client);
         let bytes = operations.iter().map(Operation::weight).sum::<usize>();
         let may = found
             .require(Access::Write, now.wall)

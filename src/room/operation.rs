@@ -164,6 +164,8 @@ pub struct OpResult {
     pub record: Arc<str>,
     /// The record's version after it; zero when there is none.
     pub version: Version,
+    /// Whether the operation made the record.
+    pub is_made: bool,
     /// Fields that changed on both sides.
     pub clashes: Vec<Clash>,
     /// The record as it stands, with every conflict and when it was asked for.

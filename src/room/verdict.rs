@@ -70,7 +70,9 @@ impl Verdict {
             Err(No::Conflict(clashes)) => (Status::Conflict, None, clashes, None),
             Err(No::Objection(objection)) => (Status::Rejected, None, Vec::new(), Some(objection)),
         };
-        let version = meta.as_ref().map_or(Version::ZERO, |meta| meta.version);
+        let is_gone = operation.action == Action::Delete && case.holds == Holds::Nothing;
+        let known = meta.as_ref().filter(|_| !is_gone);
+        let version = known.map_or(Version::ZERO, |meta| meta.version);
         let has_record = status == Status::Conflict
             || matches!(
                 objection,
@@ -85,6 +87,7 @@ impl Verdict {
                 status,
                 record: operation.place.record.clone(),
                 version,
+                is_made: matches!(write, Some(Draft::Make(_))),
                 clashes,
                 portrayal,
                 objection,

@@ -153,7 +153,7 @@ async fn merge(
                     id,
                     expected,
                     entries,
-                    done: _,
+                    ..
                 } => {
                     let append = Append {
                         room: room.clone(),
@@ -161,6 +161,8 @@ async fn merge(
                         id,
                         expected,
                         rows: entries.iter().map(|it| hub::rows::encode(it)).collect(),
+                        ops: Vec::new(),
+                        conflicts: Vec::new(),
                     };
                     keep(store, append).await?;
                     let outcome = Outcome::Kept;

@@ -15,7 +15,7 @@ use crate::hub::loader;
 use crate::ids::{RoomId, UnixMillis};
 use crate::store::Store;
 use crate::store::quarantine::{Case, CaseId, Kind};
-use crate::wire::json::rfc3339;
+use crate::wire::time::rfc3339;
 
 /// Cases that are read at a time.
 const PAGE: usize = 1_000;

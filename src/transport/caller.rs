@@ -52,6 +52,22 @@ impl FromRequestParts<App> for InRoom {
     }
 }
 
+/// The parts of an API path after `/api/v1/`, decoded each for itself.
+pub struct Segments(pub Vec<String>);
+
+impl FromRequestParts<App> for Segments {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let OriginalUri(uri) = OriginalUri::from_request_parts(parts, app)
+            .await
+            .map_err(|_| Problem::internal())?;
+        let path = uri.path().strip_prefix("/api/v1/").unwrap_or_default();
+        let segments = path.split('/').map(|part| decoded("path", part));
+        Ok(Self(segments.collect::<Result<_, _>>()?))
+    }
+}
+
 /// The parameters after the `?`.
 pub struct Params(pub HashMap<String, String>);
 
@@ -67,14 +83,19 @@ impl FromRequestParts<App> for Params {
 
 /// A room by its percent-encoded name.
 pub fn room_named(encoded: &str) -> Result<RoomId, Problem> {
+    let name = decoded("room name", encoded)?;
+    RoomId::parse(&name).map_err(|invalid| Problem::malformed(invalid.to_string()))
+}
+
+fn decoded(what: &str, encoded: &str) -> Result<String, Problem> {
     let mut parts = encoded.split('%').skip(1);
     let is_escape =
         |part: &str| part.len() >= 2 && part.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit);
     if !parts.all(is_escape) {
-        return Err(Problem::malformed("room name is not percent-encoded"));
+        return Err(Problem::malformed(format!("{what} is not percent-encoded")));
     }
     let name = percent_decode_str(encoded)
         .decode_utf8()
-        .map_err(|_| Problem::malformed("room name is not UTF-8"))?;
-    RoomId::parse(&name).map_err(|invalid| Problem::malformed(invalid.to_string()))
+        .map_err(|_| Problem::malformed(format!("{what} is not UTF-8")))?;
+    Ok(name.into_owned())
 }

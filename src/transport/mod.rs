@@ -13,7 +13,7 @@ mod ws;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -46,11 +46,21 @@ pub fn router(app: App) -> Router {
             get(http::rooms::show).delete(http::rooms::delete),
         )
         .route("/rooms/{room}/doc", get(http::doc::show))
-        .route(
-            "/rooms/{room}/sync",
-            axum::routing::post(http::sync::exchange),
-        )
+        .route("/rooms/{room}/sync", post(http::sync::exchange))
         .route("/rooms/{room}/changes", get(http::changes::list))
+        .route("/rooms/{room}/push", post(http::push::push))
+        .route(
+            "/rooms/{room}/records/{collection}",
+            get(http::list::records).post(http::records::create),
+        )
+        .route(
+            "/rooms/{room}/records/{collection}/{id}",
+            get(http::records::show)
+                .put(http::records::replace)
+                .patch(http::records::update)
+                .delete(http::records::delete),
+        )
+        .route("/sync/batch-changes", post(http::push::batch))
         .fallback(http::nothing)
         .method_not_allowed_fallback(http::wrong_method)
         .layer(CompressionLayer::new())

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::auth::Denied;
 use crate::hub::Denial;
+use crate::hub::records::Unjudged;
 use crate::room::{End, Refusal};
-use crate::wire::Code;
+use crate::wire::{Code, Violation};
 
 /// An answer that says what went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    more: Option<(&'static str, Value)>,
+    more: Vec<(&'static str, Value)>,
 }
 
 impl Problem {
@@ -28,14 +29,14 @@ impl Problem {
             status,
             code,
             detail: detail.into(),
-            more: None,
+            more: Vec::new(),
         }
     }
 
     /// The problem with one more member.
     #[must_use]
     pub fn with(mut self, member: &'static str, value: Value) -> Self {
-        self.more = Some((member, value));
+        self.more.push((member, value));
         self
     }
 
@@ -78,7 +79,7 @@ impl IntoResponse for Problem {
             "code": self.code,
             "detail": self.detail,
         });
-        if let Some((member, value)) = self.more {
+        for (member, value) in self.more {
             body[member] = value;
         }
         let mut response = (self.status, Json(body)).into_response();
@@ -104,6 +105,28 @@ impl From<BytesRejection> for Problem {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
             }
             _ => Self::malformed("the body did not arrive whole"),
+        }
+    }
+}
+
+impl From<Violation> for Problem {
+    fn from(violation: Violation) -> Self {
+        match violation {
+            Violation::Malformed(reason) => Self::malformed(reason),
+            Violation::TooLarge => {
+                let detail = "the request holds more than the limit";
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+            }
+        }
+    }
+}
+
+impl From<Unjudged> for Problem {
+    fn from(unjudged: Unjudged) -> Self {
+        match unjudged {
+            Unjudged::Denied(denial) => denial.into(),
+            Unjudged::Refused(refusal) => refusal.into(),
+            Unjudged::Ended(end) => end.into(),
         }
     }
 }

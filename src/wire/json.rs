@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::ids::{Epoch, RoomId, UnixMillis};
+use super::time::rfc3339;
+use crate::ids::{Epoch, RoomId};
 use crate::room::Entry;
 use crate::room::entry::{Actor, Change, ChangeEvent, ChangeKind, FieldChange, Json, Value};
 
@@ -282,36 +283,10 @@ pub fn change_events(room: &RoomId, epoch: Epoch, entry: &Entry) -> Vec<Box<RawV
         .collect()
 }
 
-/// A time as RFC 3339 in UTC with milliseconds.
-#[must_use]
-pub fn rfc3339(at: UnixMillis) -> String {
-    let (days, ms) = (at.0.div_euclid(86_400_000), at.0.rem_euclid(86_400_000));
-    // Days to a date of the proleptic Gregorian calendar, counting years from March.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{:03}Z",
-        ms % 1_000
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Version;
+    use crate::ids::{UnixMillis, Version};
     use uuid::Uuid;
 
     fn json(text: &str) -> Value {
@@ -391,19 +366,5 @@ mod tests {
             + r#""userId":"ada","clientId":"tab \"1\"","timestamp":"2026-11-21T09:34:53.095Z"}"#;
         assert_eq!(events[0].get(), first);
         assert_eq!(events.len(), 2);
-    }
-
-    #[test]
-    fn ht2_times_are_rfc_3339_in_utc() {
-        assert_eq!(rfc3339(UnixMillis(0)), "1970-01-01T00:00:00.000Z");
-        assert_eq!(
-            rfc3339(UnixMillis(951_782_400_000)),
-            "2000-02-29T00:00:00.000Z"
-        );
-        assert_eq!(rfc3339(UnixMillis(-1)), "1969-12-31T23:59:59.999Z");
-        assert_eq!(
-            rfc3339(UnixMillis(4_107_542_400_000)),
-            "2100-03-01T00:00:00.000Z"
-        );
     }
 }

@@ -1,9 +1,11 @@
 //! Owns the dialects: frames to requests, events to frames. Pure: bytes in, bytes out.
 
+pub mod columns;
 pub mod json;
 pub mod operations;
 pub mod results;
 pub mod stored;
+pub mod time;
 pub mod websocket;
 pub mod yjs;
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::json::rfc3339;
 use super::operations::Unfit;
+use super::time::rfc3339;
 use crate::ids::{OpId, Version};
 use crate::room::entry::{Json, Value};
 use crate::room::operation::{Clash, Objection, OpResult, Portrayal, Status};
@@ -29,6 +29,9 @@ struct ResultTwin<'a> {
     record: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     error: Option<ErrorTwin>,
+    /// In the stored form alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    made: bool,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -167,6 +170,13 @@ pub fn record(portrayal: &Portrayal) -> Box<RawValue> {
     serde_json::value::to_raw_value(&twin).expect("strings are JSON")
 }
 
+/// Fields that changed on both sides, as clients read them.
+#[must_use]
+pub fn clashes(clashes: &[Clash]) -> serde_json::Value {
+    let twins: Vec<_> = clashes.iter().map(ClashTwin::from).collect();
+    serde_json::to_value(&twins).expect("strings are JSON")
+}
+
 /// A result as clients read it.
 #[must_use]
 pub fn result(result: &OpResult) -> Box<RawValue> {
@@ -193,6 +203,7 @@ pub fn rejection(unfit: &Unfit, code: &'static str) -> Box<RawValue> {
             code,
             message: unfit.reason.to_owned(),
         }),
+        made: false,
     };
     serde_json::value::to_raw_value(&twin).expect("strings are JSON")
 }
@@ -206,6 +217,7 @@ fn twin_of(result: &OpResult) -> ResultTwin<'_> {
         conflicts: result.clashes.iter().map(ClashTwin::from).collect(),
         record: None,
         error: None,
+        made: false,
     }
 }
 
@@ -215,6 +227,7 @@ pub fn encode(result: &OpResult) -> String {
     let mut twin = twin_of(result);
     // The row has it.
     twin.op_id = None;
+    twin.made = result.is_made;
     serde_json::to_string(&twin).expect("strings are JSON")
 }
 
@@ -240,6 +253,7 @@ pub fn decode(id: OpId, text: &str) -> Result<OpResult, serde_json::Error> {
         clashes: clashes.collect(),
         record: Arc::from(&*twin.record_id.unwrap_or_default()),
         version: Version(twin.version.unwrap_or_default()),
+        is_made: twin.made,
         portrayal: None,
         objection: None,
     })
@@ -256,6 +270,7 @@ mod tests {
             status: Status::Merged,
             record: "r \"1\"".into(),
             version: Version(7),
+            is_made: true,
             clashes: vec![Clash {
                 field: "a".into(),
                 mine: json("null"),

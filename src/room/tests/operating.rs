@@ -103,6 +103,7 @@ impl Table {
         self.world.tell(Input::Operate {
             session: SessionId(n),
             ticket: Ticket(1),
+            client: None,
             operations,
         })
     }

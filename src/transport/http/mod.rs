@@ -2,6 +2,9 @@
 
 pub mod changes;
 pub mod doc;
+pub mod list;
+pub mod push;
+pub mod records;
 pub mod rooms;
 pub mod sync;
 

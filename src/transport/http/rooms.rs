@@ -14,7 +14,7 @@ use crate::hub::Denial;
 use crate::hub::attachment::Gone;
 use crate::room::sessions::require;
 use crate::room::{Access, End, Event};
-use crate::wire::json::rfc3339;
+use crate::wire::time::rfc3339;
 
 /// Rooms on one page, unless the caller asks for another number.
 const PAGE: u64 = 100;

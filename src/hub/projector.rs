@@ -1,0 +1,212 @@
+//! Owns the projection: the store's records, written behind from the log's change events.
+//!
+//! A room whose records changed is marked; twice a second what is marked is caught up. Who needs
+//! more (a list, an operation, a pruning) catches up by itself: there is one way to do it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use futures_util::{StreamExt, stream};
+
+use super::{loader, rows};
+use crate::ids::{Epoch, RoomId, UnixMillis, Version};
+use crate::room::entry::{Change, ChangeKind, Entry, Json, Value};
+use crate::room::operation::RecordMeta;
+use crate::store::records::{RecordKey, RecordRow};
+use crate::store::{Failure, Store};
+
+/// How often what is marked is written: half of the second that it may be behind.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Rooms that are written at the same time: the store has other things to do.
+const ROOMS_AT_ONCE: usize = 4;
+
+/// Two who project one room at once do not both succeed; so often in a row nobody loses.
+const TRIES_MAX: usize = 16;
+
+/// Rooms whose records changed since they were written.
+#[derive(Debug, Default)]
+pub struct Projector {
+    marked: DashMap<RoomId, (Epoch, Version)>,
+}
+
+impl Projector {
+    /// A projector that writes behind as long as somebody holds it.
+    #[must_use]
+    pub fn start(store: Arc<dyn Store>) -> Arc<Self> {
+        let projector = Arc::new(Self::default());
+        tokio::spawn(write_behind(Arc::downgrade(&projector), store));
+        projector
+    }
+
+    /// Entries are durable: if they changed records, those are to be written.
+    pub fn mark(&self, room: &RoomId, epoch: Epoch, entries: &[Arc<Entry>]) {
+        let changed = entries.iter().rev().find(|entry| {
+            let mut events = entry.events.iter();
+            events.any(|event| event.change.record.is_some())
+        });
+        if let Some(entry) = changed {
+            self.marked.insert(room.clone(), (epoch, entry.version));
+        }
+    }
+}
+
+async fn write_behind(projector: Weak<Projector>, store: Arc<dyn Store>) {
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        let Some(projector) = projector.upgrade() else {
+            return;
+        };
+        let mut marked = Vec::new();
+        projector.marked.retain(|room, mark| {
+            marked.push((room.clone(), *mark));
+            false
+        });
+        let projector = &projector;
+        let store = &store;
+        stream::iter(marked)
+            .for_each_concurrent(ROOMS_AT_ONCE, |(room, (epoch, through))| async move {
+                if project(store, &room, epoch, through).await.is_err() {
+                    // The database is away: next time, unless there is a later mark by then.
+                    projector.marked.entry(room).or_insert((epoch, through));
+                }
+            })
+            .await;
+    }
+}
+
+/// Writes what the log tells of records up to a version, if it is not written. Returns the version
+/// up to which records are written then.
+pub async fn project(
+    store: &Arc<dyn Store>,
+    room: &RoomId,
+    epoch: Epoch,
+    through: Version,
+) -> Result<Version, Failure> {
+    let records = store.records();
+    for _ in 0..TRIES_MAX {
+        let mut from = records.recall(room, epoch, &[], &[]).await?.projected;
+        while from < through {
+            let read = store.read(room, epoch, from, loader::PAGE).await?;
+            let entries: Result<Vec<_>, _> = read.iter().map(rows::decode).collect();
+            let entries = entries.map_err(Failure::Corrupt)?;
+            let Some(to) = entries.last().map(|entry| entry.version) else {
+                return Ok(from);
+            };
+            let keys: BTreeSet<RecordKey> = entries.iter().flat_map(keys_in).collect();
+            let keys: Vec<RecordKey> = keys.into_iter().collect();
+            let known = records.recall(room, epoch, &[], &keys).await?;
+            if known.projected != from {
+                break;
+            }
+            let changed = fold(&known.records, &entries)?;
+            if !records.project(room, epoch, from, to, &changed).await? {
+                break;
+            }
+            from = to;
+        }
+        if from >= through {
+            return Ok(from);
+        }
+    }
+    Err(Failure::Unavailable(format!(
+        "others write the records of {room}"
+    )))
+}
+
+/// The records that an entry changed. One whose name has U+0000 is in the document alone: SQL
+/// cannot name it.
+fn keys_in(entry: &Entry) -> impl Iterator<Item = RecordKey> {
+    entry
+        .events
+        .iter()
+        .filter_map(|event| key_of(&event.change))
+}
+
+fn key_of(change: &Change) -> Option<RecordKey> {
+    let record = change.record.as_deref()?;
+    let is_nameable = !change.collection.contains('\0') && !record.contains('\0');
+    is_nameable.then(|| RecordKey {
+        collection: change.collection.to_string(),
+        record: record.to_owned(),
+    })
+}
+
+/// The records after entries, those that they changed.
+fn fold(known: &[RecordRow], entries: &[Entry]) -> Result<Vec<RecordRow>, Failure> {
+    let mut records = HashMap::new();
+    for row in known {
+        let record = Projected::read(row).map_err(Failure::Corrupt)?;
+        records.insert(row.key.clone(), record);
+    }
+    for entry in entries {
+        for event in &entry.events {
+            if let Some(key) = key_of(&event.change) {
+                let record: &mut Projected = records.entry(key).or_default();
+                record.take(&event.change, entry.version, entry.at, &event.actor.user);
+            }
+        }
+    }
+    let written = records.into_iter();
+    Ok(written
+        .filter_map(|(key, record)| record.into_row(key))
+        .collect())
+}
+
+/// A record as it is projected.
+#[derive(Debug, Default)]
+struct Projected {
+    meta: Option<RecordMeta>,
+    fields: BTreeMap<Arc<str>, Json>,
+    untold: BTreeSet<Arc<str>>,
+}
+
+impl Projected {
+    fn read(row: &RecordRow) -> Result<Self, String> {
+        let (fields, untold) = rows::values_in(row)?;
+        Ok(Self {
+            meta: Some(rows::meta_of(row)?),
+            fields,
+            untold,
+        })
+    }
+
+    fn take(&mut self, change: &Change, version: Version, at: UnixMillis, user: &Arc<str>) {
+        let was_there = self.meta.as_ref().is_some_and(|meta| !meta.is_deleted);
+        self.meta = RecordMeta::fold(self.meta.take(), change, version, at, user);
+        if !was_there || change.kind != ChangeKind::Update {
+            self.fields.clear();
+            self.untold.clear();
+        }
+        if change.kind == ChangeKind::Delete {
+            return;
+        }
+        for field in &change.fields {
+            self.fields.remove(&field.field);
+            self.untold.remove(&field.field);
+            match &field.new {
+                Value::Absent => {}
+                // What Postgres' `jsonb` cannot hold is read from the document, too.
+                Value::Json(json) if is_plain(&field.field, json) => {
+                    self.fields.insert(field.field.clone(), json.clone());
+                }
+                Value::Json(_) | Value::TooLong => {
+                    self.untold.insert(field.field.clone());
+                }
+            }
+        }
+    }
+
+    fn into_row(self, key: RecordKey) -> Option<RecordRow> {
+        let meta = self.meta?;
+        Some(rows::record(key, &meta, &self.fields, &self.untold))
+    }
+}
+
+fn is_plain(name: &str, value: &Json) -> bool {
+    !name.contains('\0') && !value.0.contains("\\u0000")
+}
