@@ -30,10 +30,12 @@
 //!   what it held is kept (merged by the caller with earlier ones), and the next first append makes
 //!   a room with another epoch: under the one deleted last, as a late retry would, it is moved.
 
+pub mod audit;
 pub mod group;
 pub mod memory;
 pub mod postgres;
 pub mod quarantine;
+pub mod records;
 mod sql;
 pub mod sqlite;
 
@@ -45,6 +47,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::quarantine::Quarantine;
+use self::records::{ConflictRow, OpRow, Records};
+use self::audit::Audit;
 use crate::ids::{AppendId, Epoch, RoomId, UnixMillis, Version};
 
 /// One entry of the log as a store sees it: numbers, and three columns that it carries unread.
@@ -111,8 +115,12 @@ pub struct Append {
     pub id: AppendId,
     /// The head that the room has if nobody else wrote: the rows are `expected + 1 ..`, dense.
     pub expected: Version,
-    /// At least one row.
+    /// At least one row, unless there are operations.
     pub rows: Vec<Row>,
+    /// What operations came to, those that changed nothing included.
+    pub ops: Vec<OpRow>,
+    /// What they wrote over.
+    pub conflicts: Vec<ConflictRow>,
 }
 
 /// What became of one room's append.
@@ -213,6 +221,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// What is kept out of rooms, and which rooms are kept closed.
     fn quarantine(&self) -> &dyn Quarantine;
+
+    /// Records, results of operations, conflicts.
+    fn records(&self) -> &dyn Records;
+
+    /// Who was let in or refused, and what admins did.
+    fn audit(&self) -> &dyn Audit;
 }
 
 /// How long a store waits before it answers [`Failure::Unavailable`]. A database that hangs must
