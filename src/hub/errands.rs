@@ -34,6 +34,8 @@ impl Errands {
             id,
             expected,
             rows: entries.iter().map(|entry| rows::encode(entry)).collect(),
+            ops: Vec::new(),
+            conflicts: Vec::new(),
         };
         let begun = self.shared.clock.now().mono;
         let answer = self.shared.journal.append(append).await;

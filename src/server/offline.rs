@@ -160,6 +160,8 @@ async fn merge(
                         id,
                         expected,
                         rows: entries.iter().map(|it| hub::rows::encode(it)).collect(),
+                        ops: Vec::new(),
+                        conflicts: Vec::new(),
                     };
                     keep(store, append).await?;
                     let outcome = Outcome::Kept;
