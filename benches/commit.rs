@@ -101,6 +101,8 @@ async fn write_one_room(
             id: AppendId(Uuid::new_v4()),
             expected: Version(expected),
             rows: vec![row],
+            ops: Vec::new(),
+            conflicts: Vec::new(),
         };
         let asked = Instant::now();
         let kept = group.append(append).await?;

@@ -109,6 +109,8 @@ impl Log {
             id: AppendId(Uuid::new_v4()),
             expected: Version(self.head),
             rows: rows.collect(),
+            ops: Vec::new(),
+            conflicts: Vec::new(),
         };
         self.head += append.rows.len() as u64;
         let kept = self.store.append(&[append]).await?;

@@ -168,11 +168,17 @@ fn tell(answer: Answer, result: Result<Appended, Failure>) {
 }
 
 fn size(append: &Append) -> usize {
-    let rows = append.rows.iter();
-    rows.map(|row| {
+    let rows = append.rows.iter().map(|row| {
         ROW_BYTES + row.update.len() + row.events.len() + row.actors.len() + row.ops.len()
-    })
-    .sum()
+    });
+    let ops = append.ops.iter();
+    let ops = ops.map(|op| ROW_BYTES + op.id.as_str().len() + op.result.len());
+    let conflicts = append.conflicts.iter().map(|row| {
+        let values = row.mine.iter().chain(&row.theirs).map(String::len);
+        let names = row.names().map(str::len);
+        ROW_BYTES + values.chain(names).sum::<usize>()
+    });
+    rows.chain(ops).chain(conflicts).sum()
 }
 
 fn ended() -> Failure {

@@ -1,6 +1,8 @@
 //! Owns the reference store: the contract as ordered maps, for tests and for reading.
 
+mod audit;
 mod quarantine;
+mod records;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,8 +10,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use self::audit::Lines;
 use self::quarantine::Cases;
+use self::records::{Conflicts, Told};
+use super::audit::Audit;
 use super::quarantine::Quarantine;
+use super::records::Records;
 use super::{
     Append, Appended, Failure, Head, Listed, Loaded, Page, Row, Snapshot, Store, ahead, checked,
 };
@@ -20,6 +26,7 @@ use crate::ids::{AppendId, Epoch, RoomId, UnixMillis, Version};
 pub struct Memory {
     shelf: Mutex<Shelf>,
     cases: Mutex<Cases>,
+    lines: Mutex<Lines>,
 }
 
 /// What goes wrong with one append.
@@ -36,6 +43,7 @@ struct Shelf {
     rooms: BTreeMap<RoomId, Kept>,
     /// The last deleted epoch of a name, and what its deleted epochs held.
     former: BTreeMap<RoomId, (Epoch, Bytes)>,
+    conflicts: Conflicts,
     faults: VecDeque<Fault>,
 }
 
@@ -43,6 +51,7 @@ struct Kept {
     head: Head,
     log: BTreeMap<Version, (AppendId, Row)>,
     snapshots: BTreeMap<Version, Bytes>,
+    told: Told,
 }
 
 impl Memory {
@@ -108,6 +117,9 @@ impl Store for Memory {
             is_json(&row.actors)?;
             is_json(&row.ops)?;
             is_json(&row.events)?;
+        }
+        for append in appends {
+            records::are_json(&append.ops, &append.conflicts)?;
         }
         let mut shelf = self.shelf.lock();
         match shelf.faults.pop_front() {
@@ -189,14 +201,16 @@ impl Store for Memory {
         let newest = kept.snapshots.last_key_value().map(|(version, _)| *version);
         if let Some(newest) = newest {
             kept.snapshots.retain(|version, _| *version == newest);
+            let end = newest.min(kept.told.projected);
             while let Some(first) = kept.log.first_entry() {
-                if *first.key() > newest || first.get().1.at >= before {
+                if *first.key() > end || first.get().1.at >= before {
                     break;
                 }
                 kept.head.oldest = first.key().next();
                 first.remove();
             }
         }
+        kept.told.prune(kept.head.oldest, before);
         Ok(Some(kept.head.oldest))
     }
 
@@ -230,11 +244,20 @@ impl Store for Memory {
             return Ok(false);
         }
         shelf.rooms.remove(room);
+        shelf.conflicts.remove_room(room);
         shelf.former.insert(room.clone(), (epoch, former.clone()));
         Ok(true)
     }
 
     fn quarantine(&self) -> &dyn Quarantine {
+        self
+    }
+
+    fn records(&self) -> &dyn Records {
+        self
+    }
+
+    fn audit(&self) -> &dyn Audit {
         self
     }
 }
@@ -245,9 +268,6 @@ impl Shelf {
     }
 
     fn append(&mut self, append: &Append) -> Appended {
-        let (Some(first), Some(last)) = (append.rows.first(), append.rows.last()) else {
-            return Appended::Moved(None);
-        };
         if !self.rooms.contains_key(&append.room) {
             let ended = self
                 .former
@@ -256,39 +276,51 @@ impl Shelf {
             if append.expected != Version::ZERO || ended {
                 return Appended::Moved(None);
             }
+            let Some(first) = append.rows.first() else {
+                return Appended::Kept;
+            };
+            let kept = Kept::new(append.epoch, first.at);
+            self.rooms.insert(append.room.clone(), kept);
         }
-        let kept = self
-            .rooms
-            .entry(append.room.clone())
-            .or_insert_with(|| Kept {
-                head: Head {
-                    epoch: append.epoch,
-                    version: Version::ZERO,
-                    oldest: Version(1),
-                    created_at: first.at,
-                    updated_at: first.at,
-                },
-                log: BTreeMap::new(),
-                snapshots: BTreeMap::new(),
-            });
+        let Some(kept) = self.rooms.get_mut(&append.room) else {
+            return Appended::Moved(None);
+        };
         let head = &mut kept.head;
         if (head.epoch, head.version) != (append.epoch, append.expected) {
-            let written = kept
-                .log
-                .get(&first.version)
-                .is_some_and(|(id, _)| *id == append.id);
+            let first = append.expected.next();
+            let written = kept.log.get(&first).is_some_and(|(id, _)| *id == append.id);
             return if written {
                 Appended::Kept
             } else {
                 Appended::Moved(Some((head.epoch, head.version)))
             };
         }
-        head.version = last.version;
-        head.updated_at = last.at;
         for row in &append.rows {
+            head.version = row.version;
+            head.updated_at = row.at;
             kept.log.insert(row.version, (append.id, row.clone()));
         }
+        kept.told.keep(&append.ops);
+        self.conflicts.keep(&append.room, &append.conflicts);
         Appended::Kept
+    }
+}
+
+impl Kept {
+    /// A room with nothing in it yet.
+    fn new(epoch: Epoch, at: UnixMillis) -> Self {
+        Self {
+            head: Head {
+                epoch,
+                version: Version::ZERO,
+                oldest: Version(1),
+                created_at: at,
+                updated_at: at,
+            },
+            log: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            told: Told::default(),
+        }
     }
 }
 

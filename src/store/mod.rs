@@ -24,16 +24,24 @@
 //! - **Reads see what was kept**, in version order and without gaps, from the version asked for.
 //! - **Snapshots never run ahead.** A snapshot of a version after the head is refused; an older one
 //!   than the newest kept is ignored. Saving the same twice changes nothing.
-//! - **Pruning keeps recovery exact.** Only rows that a snapshot covers are dropped, oldest first,
-//!   and `oldest` moves in the same transaction, so that `oldest ..= head` are always all there.
+//! - **An append without rows keeps operations.** It is held to epoch and head as every other, and
+//!   moves neither. Of a room that was never written it keeps nothing, makes no room, and is
+//!   answered [`Appended::Kept`]. A retry of it that comes when others appended since is moved:
+//!   [`records::Records::recall`] says what is known.
+//! - **Pruning keeps recovery exact.** Only rows that a snapshot covers and that are projected are
+//!   dropped, oldest first, and `oldest` moves in the same transaction, so that `oldest ..= head`
+//!   are always all there.
 //! - **Deleting ends an epoch.** The room, its log and its snapshots are gone, the state vector of
 //!   what it held is kept (merged by the caller with earlier ones), and the next first append makes
 //!   a room with another epoch: under the one deleted last, as a late retry would, it is moved.
 
+pub mod audit;
+mod filter;
 pub mod group;
 pub mod memory;
 pub mod postgres;
 pub mod quarantine;
+pub mod records;
 mod sql;
 pub mod sqlite;
 
@@ -44,7 +52,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use self::audit::Audit;
 use self::quarantine::Quarantine;
+use self::records::{ConflictRow, OpRow, Records};
 use crate::ids::{AppendId, Epoch, RoomId, UnixMillis, Version};
 
 /// One entry of the log as a store sees it: numbers, and three columns that it carries unread.
@@ -111,8 +121,19 @@ pub struct Append {
     pub id: AppendId,
     /// The head that the room has if nobody else wrote: the rows are `expected + 1 ..`, dense.
     pub expected: Version,
-    /// At least one row.
+    /// At least one row, unless there are operations.
     pub rows: Vec<Row>,
+    /// What operations came to, those that changed nothing included.
+    pub ops: Vec<OpRow>,
+    /// What they wrote over.
+    pub conflicts: Vec<ConflictRow>,
+}
+
+impl Append {
+    /// Whether there is anything to keep beside rows.
+    fn has_more(&self) -> bool {
+        !self.ops.is_empty() || !self.conflicts.is_empty()
+    }
 }
 
 /// What became of one room's append.
@@ -190,9 +211,10 @@ pub trait Store: Send + Sync + 'static {
         snapshot: &Snapshot,
     ) -> Result<(), Failure>;
 
-    /// Drops rows that are covered by the newest snapshot and were made before `before`, and
-    /// snapshots older than the newest. Returns the oldest version that is left, `None` when the
-    /// room has another epoch.
+    /// Drops rows that are covered by the newest snapshot, projected, and made before `before`;
+    /// snapshots older than the newest; and of operations and deleted records those that are older
+    /// than `before` and than the oldest row that is left. Returns the version of that row, `None`
+    /// when the room has another epoch.
     async fn prune(
         &self,
         room: &RoomId,
@@ -213,6 +235,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// What is kept out of rooms, and which rooms are kept closed.
     fn quarantine(&self) -> &dyn Quarantine;
+
+    /// Records, results of operations, conflicts.
+    fn records(&self) -> &dyn Records;
+
+    /// Who was let in or refused, and what admins did.
+    fn audit(&self) -> &dyn Audit;
 }
 
 /// How long a store waits before it answers [`Failure::Unavailable`]. A database that hangs must
@@ -274,18 +302,20 @@ pub fn folder(url: &str) -> Option<std::path::PathBuf> {
 /// Holds a caller to what [`Append`] says of itself.
 fn checked(appends: &[Append]) -> Result<(), Failure> {
     let mut rooms = HashSet::with_capacity(appends.len());
-    for Append {
-        room,
-        expected,
-        rows,
-        ..
-    } in appends
-    {
+    for append in appends {
+        let Append {
+            room,
+            expected,
+            rows,
+            ops,
+            conflicts,
+            ..
+        } = append;
         if !rooms.insert(room) {
             return Err(Failure::Refused(format!("{room} occurs twice in one call")));
         }
-        if rows.is_empty() {
-            return Err(Failure::Refused(format!("an append of no rows to {room}")));
+        if rows.is_empty() && ops.is_empty() {
+            return Err(Failure::Refused(format!("an append of nothing to {room}")));
         }
         let mut versions = (1..).map(|step| expected.0.checked_add(step));
         if !rows
@@ -296,18 +326,30 @@ fn checked(appends: &[Append]) -> Result<(), Failure> {
                 "rows of {room} do not follow on {expected}"
             )));
         }
-        if rows.iter().any(|row| i64::try_from(row.version.0).is_err()) {
+        let versions = rows.iter().map(|row| row.version);
+        let versions = versions
+            .chain(ops.iter().map(|op| op.version))
+            .chain(conflicts.iter().flat_map(ConflictRow::versions));
+        if versions.chain([*expected]).any(is_beyond_sql) {
             return Err(Failure::Refused(format!(
                 "rows of {room} end beyond what SQL can count"
+            )));
+        }
+        if conflicts.iter().any(ConflictRow::has_nul) {
+            return Err(Failure::Refused(format!(
+                "a name in a conflict of {room} has U+0000"
             )));
         }
     }
     Ok(())
 }
 
-/// A snapshot of what is not there.
+/// Both databases count with a sign.
+fn is_beyond_sql(version: Version) -> bool {
+    i64::try_from(version.0).is_err()
+}
+
+/// A snapshot, or a projection, of what is not there.
 fn ahead(room: &RoomId, version: Version, head: Version) -> Failure {
-    Failure::Refused(format!(
-        "a snapshot of {room} at {version}, whose head is {head}"
-    ))
+    Failure::Refused(format!("{room} has no {version}: its head is {head}"))
 }

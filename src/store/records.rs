@@ -5,24 +5,32 @@
 //!
 //! - **Operations and conflicts are kept with their append**: after [`Appended::Kept`] they are
 //!   there, otherwise none of them is. An operation that changed nothing has no row in the log and
-//!   is kept all the same. An operation id that the room knows already is left as it was.
+//!   is kept all the same. An operation id that the room knows already is left as it was, and so
+//!   is a conflict: its id is the same over all tries.
 //! - **The projection runs behind the log**: `projected` is the version up to which the records
 //!   tell what the log tells. [`Records::project`] moves it, with all records that changed, in one
-//!   transaction, and only from where it stands: of two who try, one is told no.
+//!   transaction, and only from where it stands: of two who try, one is told no. A version ahead of
+//!   the head is refused, and so is a record that occurs twice.
 //! - **One read sees one moment**: what [`Records::recall`] and [`Records::list`] answer, the
 //!   version up to which it is projected included, was true at the same time.
 //! - **A deleted record stays** with its version, without its fields, until its deletion is pruned.
 //! - **Pruning keeps what is not projected**: rows after `projected` stay in the log. Operations
 //!   and deleted records are dropped when they are older than `before` and than the oldest row.
 //! - **A deletion of the room forgets** its records, operations and conflicts.
-//! - Names of collections and records have no U+0000, and `data` has none in any escape.
+//! - **A filter asks for one value**: a string by its bytes, a number by what it counts (`3` finds 3
+//!   and 3.0), `true` and `false`. Null, lists and objects are found by none.
+//! - **Names have no U+0000** (of collections, records, fields, users, devices), and `data` has none
+//!   in any escape: refused. What `data` says comes back, not how it was spelled.
 //!
 //! [`Appended::Kept`]: super::Appended::Kept
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::Failure;
+use super::{Failure, is_beyond_sql};
 use crate::ids::{Epoch, OpId, RoomId, UnixMillis, Version};
 
 /// What a record is found by, within its room.
@@ -95,6 +103,30 @@ pub struct ConflictRow {
     pub client: String,
     /// When.
     pub at: UnixMillis,
+}
+
+impl ConflictRow {
+    /// What it is called by, in the order of the columns.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let ConflictRow {
+            key,
+            field,
+            user,
+            client,
+            ..
+        } = self;
+        [&key.collection, &key.record, field, user, client]
+            .into_iter()
+            .map(String::as_str)
+    }
+
+    pub(super) fn versions(&self) -> [Version; 2] {
+        [self.version, self.theirs_version]
+    }
+
+    pub(super) fn has_nul(&self) -> bool {
+        self.names().any(|name| name.contains('\0'))
+    }
 }
 
 /// A conflict on the list.
@@ -185,7 +217,7 @@ pub struct ConflictQuery {
 /// Keeps records, results and conflicts. See the module for what every implementation promises.
 #[async_trait]
 pub trait Records: Send + Sync {
-    /// What is known of operations and records; deleted ones, too.
+    /// What is known of operations and records, by name; deleted ones, too.
     async fn recall(
         &self,
         room: &RoomId,
@@ -195,7 +227,8 @@ pub trait Records: Send + Sync {
     ) -> Result<Recall, Failure>;
 
     /// Puts records in the place of those that were there, and moves `projected` from one version
-    /// to another, at most to the head. Whether it stood there, in this epoch.
+    /// to another, at most to the head. Whether it stood there, in this epoch. The same version
+    /// twice puts records right that are wrong.
     async fn project(
         &self,
         room: &RoomId,
@@ -221,4 +254,61 @@ pub trait Records: Send + Sync {
 
     /// Ends a conflict; whether it was there and not ended yet.
     async fn resolve(&self, id: Uuid, resolved: &Resolved) -> Result<bool, Failure>;
+}
+
+/// Holds a caller of [`Records::project`] to the contract.
+pub(super) fn checked(
+    room: &RoomId,
+    from: Version,
+    to: Version,
+    records: &[RecordRow],
+) -> Result<(), Failure> {
+    let refused = |what: &str| {
+        Err(Failure::Refused(format!(
+            "{what} in a projection of {room}"
+        )))
+    };
+    let mut keys = HashSet::with_capacity(records.len());
+    for row in records {
+        let RecordKey { collection, record } = &row.key;
+        let names = [collection, record, &row.created_by, &row.updated_by];
+        if names.into_iter().any(|name| name.contains('\0')) {
+            return refused("a name with U+0000");
+        }
+        if !keys.insert(&row.key) {
+            return refused("a record that occurs twice");
+        }
+        // Only few texts have the letters, and of these only some the character.
+        if row.data.contains("\\u0000") && serde_json::from_str(&row.data).is_ok_and(has_nul) {
+            return refused("a value with U+0000");
+        }
+    }
+    let mut versions = records.iter().map(|row| row.version).chain([from, to]);
+    if to < from || versions.any(is_beyond_sql) {
+        return refused("a version that cannot be");
+    }
+    Ok(())
+}
+
+fn has_nul(value: Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.into_iter().any(has_nul),
+        Value::Object(fields) => {
+            let mut fields = fields.into_iter();
+            fields.any(|(field, value)| field.contains('\0') || has_nul(value))
+        }
+    }
+}
+
+/// Holds a caller of [`Records::resolve`] to the words there are.
+pub(super) fn checked_resolution(resolved: &Resolved) -> Result<(), Failure> {
+    let Resolved { resolution, by, .. } = resolved;
+    if !["mine", "theirs", "merged"].contains(&resolution.as_str()) || by.contains('\0') {
+        return Err(Failure::Refused(format!(
+            "a conflict does not end as {resolution:?} by {by:?}"
+        )));
+    }
+    Ok(())
 }

@@ -1,6 +1,8 @@
 //! Owns what the two SQL stores share: connections on loan, patience, failures and columns.
 
+pub(super) mod audit;
 pub(super) mod case;
+pub(super) mod records;
 
 use std::future::Future;
 use std::time::Duration;
@@ -16,6 +18,20 @@ use crate::ids::{Epoch, RoomId, UnixMillis, Version};
 
 /// Rows that one transaction of a pruning drops: other writers get their turn in between.
 pub(super) const PRUNE_ROWS_MAX: i64 = 5_000;
+
+/// Of the operations of a room those that a pruning drops: `$1` room, `$2` the oldest version that
+/// is left, `$3` before, `$4` at most so many.
+pub(super) const PRUNE_OPS: &str = "
+    DELETE FROM ops WHERE room = $1 AND op_id IN (
+        SELECT op_id FROM ops WHERE room = $1 AND version < $2 AND at < $3 LIMIT $4
+    )";
+
+/// As [`PRUNE_OPS`], of the deleted records.
+pub(super) const PRUNE_DELETED: &str = "
+    DELETE FROM records WHERE room = $1 AND (collection, record) IN (
+        SELECT collection, record FROM records
+        WHERE room = $1 AND version < $2 AND deleted_at < $3 AND deleted_at IS NOT NULL LIMIT $4
+    )";
 
 /// Whether a step of a pruning was the last.
 pub(super) enum Pruned {
@@ -205,6 +221,11 @@ pub(super) fn version(room: &RoomId, number: i64) -> Result<Version, Failure> {
 /// A count of rows or bytes as a parameter; what is too large for one is as good as no limit.
 pub(super) fn count(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Many values as one parameter.
+pub(super) fn json(values: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string(values).map_err(|error| Failure::Refused(error.to_string()))
 }
 
 /// The columns of a head, in the order of every statement that selects them.

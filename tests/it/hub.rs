@@ -413,6 +413,13 @@ async fn hu12_a_log_that_was_pruned_elsewhere_is_answered_with_the_state() {
         .save_snapshot(&room(), epoch, &snapshot)
         .await
         .unwrap();
+    let records = store.records();
+    assert_eq!(
+        records
+            .project(&room(), epoch, Version(0), Version(3), &[])
+            .await,
+        Ok(true)
+    );
     store
         .prune(&room(), epoch, UnixMillis(i64::MAX))
         .await

@@ -102,6 +102,8 @@ impl Client {
             id,
             expected,
             rows: entries.iter().map(|entry| rows::encode(entry)).collect(),
+            ops: Vec::new(),
+            conflicts: Vec::new(),
         };
         let outcome = match self.store.append(&[append]).await {
             Ok(kept) => match kept[0] {

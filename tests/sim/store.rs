@@ -14,8 +14,10 @@ use parking_lot::Mutex;
 use roundtable::ids::{Epoch, RoomId, UnixMillis, Version};
 use roundtable::room::Document;
 use roundtable::room::index::StateVector;
+use roundtable::store::audit::Audit;
 use roundtable::store::memory::Memory;
 use roundtable::store::quarantine::Quarantine;
+use roundtable::store::records::Records;
 use roundtable::store::{Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store};
 use roundtable::wire::stored;
 
@@ -145,6 +147,14 @@ impl Store for SlowStore {
         self.memory.quarantine()
     }
 
+    fn records(&self) -> &dyn Records {
+        self.memory.records()
+    }
+
+    fn audit(&self) -> &dyn Audit {
+        self.memory.audit()
+    }
+
     async fn load(&self, room: &RoomId) -> Result<Loaded, Failure> {
         let mut loaded = self.call(self.memory.load(room)).await?;
         if self.fault == Some(Fault::OldEpochAccepted) {
@@ -198,7 +208,8 @@ impl Store for SlowStore {
         after: Option<&RoomId>,
         limit: usize,
     ) -> Result<Vec<Listed>, Failure> {
-        self.call(self.memory.list(prefix, after, limit)).await
+        self.call(Store::list(&self.memory, prefix, after, limit))
+            .await
     }
 
     async fn delete(&self, room: &RoomId, epoch: Epoch, former: &Bytes) -> Result<bool, Failure> {

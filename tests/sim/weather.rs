@@ -116,6 +116,8 @@ impl World {
             id,
             expected,
             rows: vec![row],
+            ops: Vec::new(),
+            conflicts: Vec::new(),
         })
     }
 

@@ -1,8 +1,10 @@
 //! Owns keeping in Postgres: one statement per group of appends.
 
 mod append;
+mod audit;
 mod quarantine;
 mod read;
+mod records;
 mod upkeep;
 
 use std::time::Duration;
@@ -13,7 +15,9 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
+use super::audit::Audit;
 use super::quarantine::Quarantine;
+use super::records::Records;
 use super::sql::{self, Lanes, Pruned, within};
 use super::{
     Append, Appended, Failure, Listed, Loaded, Page, Patience, Row, Snapshot, Store, checked,
@@ -177,6 +181,14 @@ impl Store for Postgres {
     }
 
     fn quarantine(&self) -> &dyn Quarantine {
+        self
+    }
+
+    fn records(&self) -> &dyn Records {
+        self
+    }
+
+    fn audit(&self) -> &dyn Audit {
         self
     }
 }

@@ -7,7 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
-use super::super::sql::{self, PRUNE_ROWS_MAX, Pruned, number};
+use super::super::sql::{self, PRUNE_DELETED, PRUNE_OPS, PRUNE_ROWS_MAX, Pruned, number};
 use super::super::{Failure, Snapshot, ahead};
 use crate::ids::{Epoch, RoomId, UnixMillis};
 
@@ -70,21 +70,20 @@ pub(super) async fn prune(
     before: UnixMillis,
 ) -> Result<Option<(i64, Pruned)>, Failure> {
     let mut writing = connection.begin().await?;
-    let found: Option<(i64, i64, Option<i64>)> = sqlx::query_as(
-        "SELECT id, oldest, (SELECT max(version) FROM snapshots WHERE room = id)
+    let found: Option<(i64, i64, i64, Option<i64>)> = sqlx::query_as(
+        "SELECT id, oldest, projected, (SELECT max(version) FROM snapshots WHERE room = id)
          FROM rooms WHERE name = $1 AND epoch = $2 FOR NO KEY UPDATE",
     )
     .bind(room.as_str())
     .bind(epoch.0)
     .fetch_optional(&mut *writing)
     .await?;
-    let Some((id, oldest, newest)) = found else {
+    let Some((id, oldest, projected, newest)) = found else {
         return Ok(None);
     };
-    let Some(newest) = newest else {
-        return Ok(Some((oldest, Pruned::All)));
-    };
-    let end = (newest + 1).min(oldest + PRUNE_ROWS_MAX).max(oldest);
+    let newest = newest.unwrap_or_default();
+    let covered = newest.min(projected);
+    let end = (covered + 1).min(oldest + PRUNE_ROWS_MAX).max(oldest);
     let stays: Option<i64> = sqlx::query_scalar(FIRST_TO_STAY)
         .bind(id)
         .bind(oldest)
@@ -107,8 +106,18 @@ pub(super) async fn prune(
             .execute(&mut *writing)
             .await?;
     }
+    let mut all = stays.is_some() || end > covered;
+    for statement in [PRUNE_OPS, PRUNE_DELETED] {
+        let dropped = sqlx::query(statement)
+            .bind(id)
+            .bind(oldest)
+            .bind(before.0)
+            .bind(PRUNE_ROWS_MAX)
+            .execute(&mut *writing)
+            .await?;
+        all &= dropped.rows_affected() < PRUNE_ROWS_MAX as u64;
+    }
     writing.commit().await?;
-    let all = stays.is_some() || end > newest;
     Ok(Some((oldest, if all { Pruned::All } else { Pruned::Some })))
 }
 
@@ -135,10 +144,16 @@ pub(super) async fn delete(
         writing.rollback().await?;
         return Ok(false);
     };
-    sqlx::query("DELETE FROM log WHERE room = $1")
-        .bind(id)
-        .execute(&mut *writing)
-        .await?;
+    for statement in [
+        "DELETE FROM log WHERE room = $1",
+        "DELETE FROM ops WHERE room = $1",
+        "DELETE FROM conflicts WHERE room = $1",
+    ] {
+        sqlx::query(statement)
+            .bind(id)
+            .execute(&mut *writing)
+            .await?;
+    }
     sqlx::query(
         "INSERT INTO former (room, epoch, state_vector) VALUES ($1, $2, $3)
          ON CONFLICT (room) DO UPDATE

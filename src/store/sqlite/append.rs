@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
-use super::super::sql::{self, number};
+use super::super::sql::{self, json, number};
 use super::super::{Append, Appended, Failure};
 use super::BEGIN;
 use crate::ids::{Epoch, Version};
@@ -35,12 +35,34 @@ const MOVE_HEADS: &str = "
     ON CONFLICT (name) DO UPDATE SET head = excluded.head, updated_at = excluded.updated_at;";
 
 /// Moves the heads of rooms that stand where they are expected, and answers which these are: the
-/// parameter is `[[name, epoch in hex, expected, head, last at]]`.
+/// parameter is `[[name, epoch in hex, expected, head, last at]]`, the last null without rows.
 const EXTEND_HEADS: &str = "
-    UPDATE rooms SET head = g.value ->> 3, updated_at = g.value ->> 4
+    UPDATE rooms SET head = g.value ->> 3, updated_at = coalesce(g.value ->> 4, updated_at)
     FROM json_each(?) g
     WHERE name = g.value ->> 0 AND epoch = unhex(g.value ->> 1) AND head = g.value ->> 2
     RETURNING name;";
+
+/// Keeps operations of rooms that stand somewhere: `[[name, epoch in hex, head, id, version, at,
+/// result]]`.
+const KEEP_OPS: &str = "
+    INSERT INTO ops (room, op_id, version, at, result)
+    SELECT r.id, g.value ->> 3, g.value ->> 4, g.value ->> 5, g.value ->> 6
+    FROM json_each(?) g CROSS JOIN rooms r
+    WHERE r.name = g.value ->> 0 AND r.epoch = unhex(g.value ->> 1) AND r.head = g.value ->> 2
+    ON CONFLICT (room, op_id) DO NOTHING;";
+
+/// As [`KEEP_OPS`]: `[[name, epoch in hex, head, id in hex, collection, ...]]`.
+const KEEP_CONFLICTS: &str = "
+    INSERT INTO conflicts (
+        id, room, collection, record, field, version, mine, theirs, theirs_version, \"user\",
+        client, at
+    )
+    SELECT unhex(g.value ->> 3), r.id, g.value ->> 4, g.value ->> 5, g.value ->> 6,
+        g.value ->> 7, g.value ->> 8, g.value ->> 9, g.value ->> 10, g.value ->> 11,
+        g.value ->> 12, g.value ->> 13
+    FROM json_each(?) g CROSS JOIN rooms r
+    WHERE r.name = g.value ->> 0 AND r.epoch = unhex(g.value ->> 1) AND r.head = g.value ->> 2
+    ON CONFLICT (id) DO NOTHING;";
 
 pub(super) async fn append(
     connection: &mut SqliteConnection,
@@ -75,20 +97,21 @@ async fn extend(
     let mut rows = Vec::new();
     for append in appends {
         let expected = number(append.expected)?;
-        if let Some(last) = append.rows.last() {
-            let epoch = append.epoch.0.simple().to_string();
-            let head = number(last.version)?;
-            heads.push((append.room.as_str(), epoch, expected, head, last.at.0));
-        }
+        let last = append.rows.last();
+        let head = last.map_or(Ok(expected), |last| number(last.version))?;
+        let at = last.map(|last| last.at.0);
+        heads.push((append.room.as_str(), hex(append), expected, head, at));
         rows.extend(append.rows.iter().map(|row| (append, expected, row)));
     }
     let heads = json(&heads)?;
+    // The heads have not moved yet when these are written.
+    let mut more = More::of(appends.iter(), |append| append.expected)?;
     let mut is_first = true;
     let mut rest = rows.as_slice();
-    let mut kept = Vec::new();
-    while !rest.is_empty() {
+    loop {
         let chunk = take_chunk(&mut rest);
-        let text = extend_text(is_first, chunk.len(), rest.is_empty());
+        let is_last = rest.is_empty();
+        let text = extend_text(is_first, chunk.len(), is_last.then_some(&more));
         is_first = false;
         let mut insert = sqlx::query_scalar(AssertSqlSafe(text));
         for (append, expected, row) in chunk {
@@ -104,37 +127,112 @@ async fn extend(
                 .bind(append.epoch.0)
                 .bind(*expected);
         }
-        if rest.is_empty() {
-            insert = insert.bind(heads.as_str());
+        if !is_last {
+            insert.fetch_all(&mut *connection).await?;
+            continue;
         }
-        kept = insert.fetch_all(&mut *connection).await?;
+        for parameter in more.take_parameters() {
+            insert = insert.bind(parameter);
+        }
+        let kept = insert.bind(heads).fetch_all(connection).await?;
+        return Ok(kept.into_iter().collect());
     }
-    Ok(kept.into_iter().collect())
 }
 
-/// Takes the write lock if this is the first text of the transaction; moves the heads and commits
-/// if it is the last. Rows are written before the heads move: only then they find their room where
-/// it is expected.
-fn extend_text(is_first: bool, rows: usize, is_last: bool) -> String {
+/// Takes the write lock if this is the first text of the transaction; keeps what there is beside
+/// rows, moves the heads and commits if it is the last. Rows are written before the heads move:
+/// only then they find their room where it is expected.
+fn extend_text(is_first: bool, rows: usize, at_last: Option<&More>) -> String {
     let begin = if is_first { "BEGIN IMMEDIATE;" } else { "" };
     let row = "SELECT id, ?, ?, ?, ?, ?, ?, ? FROM rooms WHERE name = ? AND epoch = ? AND head = ?";
     let selected = vec![row; rows].join(" UNION ALL ");
-    let (extend_heads, commit) = if is_last {
-        (EXTEND_HEADS, "COMMIT")
-    } else {
-        ("", "")
-    };
+    let insert = insert_into_log(&selected);
+    match at_last {
+        Some(more) => format!("{begin} {insert} {} {EXTEND_HEADS} COMMIT", more.text()),
+        None => format!("{begin} {insert}"),
+    }
+}
+
+/// The statement that writes rows, if there are any.
+fn insert_into_log(rows: &str) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
     format!(
-        "{begin} INSERT INTO log \
-         (room, version, append_id, at, actors, ops, \"update\", events) {selected}; \
-         {extend_heads} {commit}"
+        "INSERT INTO log \
+         (room, version, append_id, at, actors, ops, \"update\", events) {rows};"
     )
+}
+
+/// What there is to keep beside rows: operations and conflicts, each as one parameter.
+struct More {
+    ops: Option<String>,
+    conflicts: Option<String>,
+}
+
+impl More {
+    /// `head` says where a room stands when this is written.
+    fn of<'a>(
+        appends: impl Iterator<Item = &'a Append>,
+        head: impl Fn(&Append) -> Version,
+    ) -> Result<Self, Failure> {
+        let mut ops = Vec::new();
+        let mut conflicts = Vec::new();
+        for append in appends.filter(|append| append.has_more()) {
+            let (room, epoch, head) = (append.room.as_str(), hex(append), number(head(append))?);
+            for op in &append.ops {
+                let (id, version) = (op.id.as_str(), number(op.version)?);
+                ops.push((room, epoch.clone(), head, id, version, op.at.0, &op.result));
+            }
+            for row in &append.conflicts {
+                conflicts.push((
+                    room,
+                    epoch.clone(),
+                    head,
+                    row.id.simple().to_string(),
+                    &row.key.collection,
+                    &row.key.record,
+                    &row.field,
+                    number(row.version)?,
+                    &row.mine,
+                    &row.theirs,
+                    number(row.theirs_version)?,
+                    &row.user,
+                    &row.client,
+                    row.at.0,
+                ));
+            }
+        }
+        let ops = (!ops.is_empty()).then(|| json(&ops)).transpose()?;
+        let conflicts = (!conflicts.is_empty()).then(|| json(&conflicts));
+        Ok(Self {
+            ops,
+            conflicts: conflicts.transpose()?,
+        })
+    }
+
+    fn text(&self) -> String {
+        let ops = self.ops.as_ref().map_or("", |_| KEEP_OPS);
+        let conflicts = self.conflicts.as_ref().map_or("", |_| KEEP_CONFLICTS);
+        [ops, conflicts].concat()
+    }
+
+    /// The parameters of the text.
+    fn take_parameters(&mut self) -> impl Iterator<Item = String> {
+        [self.ops.take(), self.conflicts.take()]
+            .into_iter()
+            .flatten()
+    }
+}
+
+fn hex(append: &Append) -> String {
+    append.epoch.0.simple().to_string()
 }
 
 /// Powers of two, so that few texts serve every number of rows and stay prepared.
 fn take_chunk<'a, T>(rest: &mut &'a [T]) -> &'a [T] {
     let most = rest.len().min(INSERT_ROWS_MAX);
-    let (chunk, others) = rest.split_at(1 << most.ilog2());
+    let (chunk, others) = rest.split_at(most.checked_ilog2().map_or(0, |power| 1 << power));
     *rest = others;
     chunk
 }
@@ -203,23 +301,34 @@ async fn judge(
     Ok(answers)
 }
 
-/// Makes the rooms that are new, moves the heads of the others, writes all rows, and commits.
+/// Makes the rooms that are new, moves the heads of the others, writes all there is, and commits.
 async fn write(connection: &mut SqliteConnection, accepted: &[&Append]) -> Result<(), Failure> {
     let mut heads = Vec::with_capacity(accepted.len());
     let mut rows = Vec::new();
     for append in accepted {
         if let (Some(first), Some(last)) = (append.rows.first(), append.rows.last()) {
-            let epoch = append.epoch.0.simple().to_string();
             let head = number(last.version)?;
-            heads.push((append.room.as_str(), epoch, head, first.at.0, last.at.0));
+            heads.push((
+                append.room.as_str(),
+                hex(append),
+                head,
+                first.at.0,
+                last.at.0,
+            ));
         }
         rows.extend(append.rows.iter().map(|row| (*append, row)));
     }
     let mut heads = Some(json(&heads)?);
+    // The heads have moved when these are written; a room that is not made is not found.
+    let mut more = More::of(accepted.iter().copied(), |append| {
+        let last = append.rows.last();
+        last.map_or(append.expected, |last| last.version)
+    })?;
     let mut rest = rows.as_slice();
-    while !rest.is_empty() {
+    loop {
         let chunk = take_chunk(&mut rest);
-        let text = insert_text(heads.is_some(), chunk.len(), rest.is_empty());
+        let is_last = rest.is_empty();
+        let text = insert_text(heads.is_some(), chunk.len(), is_last.then_some(&more));
         let mut insert = sqlx::query(AssertSqlSafe(text));
         if let Some(heads) = heads.take() {
             insert = insert.bind(heads);
@@ -235,23 +344,29 @@ async fn write(connection: &mut SqliteConnection, accepted: &[&Append]) -> Resul
                 .bind(&row.update[..])
                 .bind(row.events.as_str());
         }
+        if is_last {
+            for parameter in more.take_parameters() {
+                insert = insert.bind(parameter);
+            }
+            insert.execute(connection).await?;
+            return Ok(());
+        }
         insert.execute(&mut *connection).await?;
     }
-    Ok(())
 }
 
-/// Moves the heads if this is the first text of the transaction, and commits if it is the last.
-fn insert_text(is_first: bool, rows: usize, is_last: bool) -> String {
+/// Moves the heads if this is the first text of the transaction; keeps what there is beside rows
+/// and commits if it is the last.
+fn insert_text(is_first: bool, rows: usize, at_last: Option<&More>) -> String {
     let move_heads = if is_first { MOVE_HEADS } else { "" };
     let row = "((SELECT id FROM rooms WHERE name = ?), ?, ?, ?, ?, ?, ?, ?)";
     let values = vec![row; rows].join(", ");
-    let commit = if is_last { "; COMMIT" } else { "" };
-    format!(
-        "{move_heads} INSERT INTO log \
-         (room, version, append_id, at, actors, ops, \"update\", events) VALUES {values}{commit}"
-    )
-}
-
-fn json(rows: &impl serde::Serialize) -> Result<String, Failure> {
-    serde_json::to_string(rows).map_err(|error| Failure::Refused(error.to_string()))
+    let insert = match rows {
+        0 => String::new(),
+        _ => insert_into_log(&format!("VALUES {values}")),
+    };
+    match at_last {
+        Some(more) => format!("{move_heads} {insert} {} COMMIT", more.text()),
+        None => format!("{move_heads} {insert}"),
+    }
 }

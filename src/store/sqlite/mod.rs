@@ -1,8 +1,10 @@
 //! Owns keeping in SQLite: one file beside the server, one connection that writes.
 
 mod append;
+mod audit;
 mod quarantine;
 mod read;
+mod records;
 mod upkeep;
 
 use std::path::{Path, PathBuf};
@@ -13,7 +15,9 @@ use bytes::Bytes;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
+use super::audit::Audit;
 use super::quarantine::Quarantine;
+use super::records::Records;
 use super::sql::{self, Lanes, Pruned, within};
 use super::{
     Append, Appended, Failure, Listed, Loaded, Page, Patience, Row, Snapshot, Store, checked,
@@ -216,6 +220,14 @@ impl Store for Sqlite {
     }
 
     fn quarantine(&self) -> &dyn Quarantine {
+        self
+    }
+
+    fn records(&self) -> &dyn Records {
+        self
+    }
+
+    fn audit(&self) -> &dyn Audit {
         self
     }
 }

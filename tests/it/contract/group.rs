@@ -196,13 +196,13 @@ async fn st23_what_is_queued_is_kept_after_the_last_handle_is_gone() {
     assert_eq!(memory.list("", None, 10).await.unwrap().len(), 3);
 }
 
-type Waiting = Vec<tokio::task::JoinHandle<Result<Appended, Failure>>>;
+pub(super) type Waiting = Vec<tokio::task::JoinHandle<Result<Appended, Failure>>>;
 
 /// Queues appends: the first is held at the recorder's gate, so that the others collect.
 ///
 /// Each is queued before the next is: a task that was spawned on a current-thread runtime, or that
 /// took its place in the queue, has run as far as it can.
-async fn queue_behind_the_first(
+pub(super) async fn queue_behind_the_first(
     recorder: &Recorder,
     group: &GroupCommit,
     appends: impl IntoIterator<Item = Append>,

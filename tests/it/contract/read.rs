@@ -4,7 +4,7 @@ use bytes::Bytes;
 use roundtable::ids::{UnixMillis, Version};
 use roundtable::store::{Append, Appended, Failure, Head, Listed, Loaded, Page, Row, Snapshot};
 
-use super::{ALL, World, append, epoch, on_every_store, room, row};
+use super::{ALL, World, append, epoch, on_every_store, project, room, row};
 
 on_every_store![
     st8_reading_begins_after_a_version_and_has_no_gaps,
@@ -149,6 +149,7 @@ async fn st12_pruning_drops_old_rows_that_a_snapshot_covers(world: &World) {
     let ever = UnixMillis(i64::MAX);
     let oldest = async || store.load(&name).await.unwrap().head.unwrap().oldest;
     store.append(&[append("a", one, 0, 10)]).await.unwrap();
+    project(&*store, "a", one, 10).await;
     // Nothing is covered.
     assert_eq!(
         store.prune(&name, one, ever).await.unwrap(),
@@ -219,6 +220,7 @@ async fn st12_pruning_stops_at_the_first_row_that_stays(world: &World) {
         ..append("a", epoch(1), 0, 0)
     };
     store.append(&[call]).await.unwrap();
+    project(&*store, "a", epoch(1), 4).await;
     store
         .save_snapshot(&room("a"), epoch(1), &snapshot(4, "four"))
         .await
@@ -244,6 +246,7 @@ async fn st12_pruning_drops_any_number_of_rows(world: &World) {
         .append(&[append("a", epoch(1), 0, 12_000)])
         .await
         .unwrap();
+    project(&*store, "a", epoch(1), 12_000).await;
     store
         .save_snapshot(&room("a"), epoch(1), &snapshot(11_000, "most"))
         .await
@@ -263,6 +266,7 @@ async fn st12_pruning_drops_any_number_of_rows(world: &World) {
 async fn st13_what_was_pruned_is_not_read_around(world: &World) {
     let store = world.open().await;
     store.append(&[append("a", epoch(1), 0, 5)]).await.unwrap();
+    project(&*store, "a", epoch(1), 5).await;
     store
         .save_snapshot(&room("a"), epoch(1), &snapshot(3, "three"))
         .await

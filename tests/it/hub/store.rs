@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use roundtable::ids::{Epoch, RoomId, UnixMillis, Version};
+use roundtable::store::audit::Audit;
 use roundtable::store::memory::Memory;
 use roundtable::store::quarantine::Quarantine;
+use roundtable::store::records::Records;
 use roundtable::store::{Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store};
 
 #[derive(Default)]
@@ -96,7 +98,7 @@ impl Store for Watched {
         after: Option<&RoomId>,
         limit: usize,
     ) -> Result<Vec<Listed>, Failure> {
-        self.memory.list(prefix, after, limit).await
+        Store::list(&self.memory, prefix, after, limit).await
     }
 
     async fn delete(&self, room: &RoomId, epoch: Epoch, former: &Bytes) -> Result<bool, Failure> {
@@ -106,5 +108,13 @@ impl Store for Watched {
 
     fn quarantine(&self) -> &dyn Quarantine {
         self.memory.quarantine()
+    }
+
+    fn records(&self) -> &dyn Records {
+        self.memory.records()
+    }
+
+    fn audit(&self) -> &dyn Audit {
+        self.memory.audit()
     }
 }

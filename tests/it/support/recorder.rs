@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use roundtable::ids::{Epoch, RoomId, UnixMillis, Version};
+use roundtable::store::audit::Audit;
 use roundtable::store::quarantine::Quarantine;
+use roundtable::store::records::Records;
 use roundtable::store::{Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store};
 use tokio::sync::Semaphore;
 
@@ -105,5 +107,13 @@ impl Store for Recorder {
 
     fn quarantine(&self) -> &dyn Quarantine {
         self.store.quarantine()
+    }
+
+    fn records(&self) -> &dyn Records {
+        self.store.records()
+    }
+
+    fn audit(&self) -> &dyn Audit {
+        self.store.audit()
     }
 }
