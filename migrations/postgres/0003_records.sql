@@ -19,7 +19,8 @@ CREATE TABLE records (
     PRIMARY KEY (room, collection, record)
 );
 
-CREATE INDEX records_by_update ON records (room, collection, version, record);
+CREATE INDEX records_by_update ON records (room, collection, version, record)
+    WHERE deleted_at IS NULL;
 
 CREATE INDEX records_deleted ON records (room, version) WHERE deleted_at IS NOT NULL;
 

@@ -17,10 +17,10 @@
 //! - **Pruning keeps what is not projected**: rows after `projected` stay in the log. Operations
 //!   and deleted records are dropped when they are older than `before` and than the oldest row.
 //! - **A deletion of the room forgets** its records, operations and conflicts.
-//! - **A filter asks for one value**: a string by its bytes, a number by what it counts (`3` finds 3
-//!   and 3.0), `true` and `false`. Null, lists and objects are found by none.
-//! - **Names have no U+0000** (of collections, records, fields, users, devices), and `data` has none
-//!   in any escape: refused. What `data` says comes back, not how it was spelled.
+//! - **A filter asks for one value**: a string by its bytes, a number by what it counts (`3` finds
+//!   3 and 3.0), `true` and `false`. Null, lists and objects are found by none.
+//! - **Names have no U+0000** (of collections, records, fields, users, devices), and `data` has
+//!   none in any escape: refused. What `data` says comes back, not how it was spelled.
 //!
 //! [`Appended::Kept`]: super::Appended::Kept
 

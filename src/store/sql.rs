@@ -19,20 +19,6 @@ use crate::ids::{Epoch, RoomId, UnixMillis, Version};
 /// Rows that one transaction of a pruning drops: other writers get their turn in between.
 pub(super) const PRUNE_ROWS_MAX: i64 = 5_000;
 
-/// Of the operations of a room those that a pruning drops: `$1` room, `$2` the oldest version that
-/// is left, `$3` before, `$4` at most so many.
-pub(super) const PRUNE_OPS: &str = "
-    DELETE FROM ops WHERE room = $1 AND op_id IN (
-        SELECT op_id FROM ops WHERE room = $1 AND version < $2 AND at < $3 LIMIT $4
-    )";
-
-/// As [`PRUNE_OPS`], of the deleted records.
-pub(super) const PRUNE_DELETED: &str = "
-    DELETE FROM records WHERE room = $1 AND (collection, record) IN (
-        SELECT collection, record FROM records
-        WHERE room = $1 AND version < $2 AND deleted_at < $3 AND deleted_at IS NOT NULL LIMIT $4
-    )";
-
 /// Whether a step of a pruning was the last.
 pub(super) enum Pruned {
     /// Nothing more is to be dropped.

@@ -17,7 +17,8 @@ use super::super::{Failure, ahead};
 use super::{GRACE, Postgres};
 use crate::ids::{Epoch, OpId, RoomId, Version};
 
-/// See [`Line`]. `$1` room, `$2` epoch, `$3` ids of operations, `$4` collections, `$5` records.
+/// See [`Line`]. `$1` room, `$2` epoch, `$3` ids of operations, `$4` collections, `$5` records. The
+/// `OFFSET` keeps the plan from looking through all records for each that is asked for.
 const RECALL: &str = "
     WITH room AS (SELECT id, projected FROM rooms WHERE name = $1 AND epoch = $2)
     SELECT 0::int8, ''::text, ''::text, projected, ''::text, ''::text, ''::text, 0::int8, ''::text,
@@ -30,8 +31,12 @@ const RECALL: &str = "
     SELECT 2, c.collection, c.record, c.version, c.data::text, c.untold::text,
         c.field_versions::text, c.created_at, c.created_by, c.updated_at, c.updated_by, c.deleted_at
     FROM UNNEST($4::text[], $5::text[]) AS g (collection, record)
-    JOIN records c ON c.room = (SELECT id FROM room)
-        AND c.collection = g.collection AND c.record = g.record";
+    CROSS JOIN LATERAL (
+        SELECT * FROM records r
+        WHERE r.room = (SELECT id FROM room)
+            AND r.collection = g.collection AND r.record = g.record
+        OFFSET 0
+    ) c";
 
 /// See [`Line`].
 const LIST: ListText = ListText {
@@ -98,7 +103,7 @@ const CONFLICTS: &str = "
     FROM conflicts c JOIN rooms r ON r.id = c.room
     LEFT JOIN log l ON l.room = c.room AND l.version = c.theirs_version";
 
-const OF_ROOMS: &str = " AND c.room IN (SELECT id FROM rooms WHERE name = ANY($1))";
+const OF_ROOMS: &str = " AND c.room = ANY(ARRAY(SELECT id FROM rooms WHERE name = ANY($1)))";
 
 #[async_trait]
 impl Records for Postgres {

@@ -7,7 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
-use super::super::sql::{self, PRUNE_DELETED, PRUNE_OPS, PRUNE_ROWS_MAX, Pruned, number};
+use super::super::sql::{self, PRUNE_ROWS_MAX, Pruned, number};
 use super::super::{Failure, Snapshot, ahead};
 use crate::ids::{Epoch, RoomId, UnixMillis};
 
@@ -31,6 +31,20 @@ const FIRST_TO_STAY: &str = "
     SELECT version FROM log
     WHERE room = $1 AND version >= $2 AND version < $3 AND at >= $4
     ORDER BY version LIMIT 1";
+
+/// Drops operations: `$1` room, `$2` the oldest version that is left, `$3` before, `$4` at most so
+/// many.
+const PRUNE_OPS: &str = "
+    DELETE FROM ops WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM ops WHERE room = $1 AND version < $2 AND at < $3 LIMIT $4
+    ))";
+
+/// As [`PRUNE_OPS`], deleted records.
+const PRUNE_DELETED: &str = "
+    DELETE FROM records WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM records
+        WHERE room = $1 AND version < $2 AND deleted_at < $3 AND deleted_at IS NOT NULL LIMIT $4
+    ))";
 
 /// A database that is ahead of the program is accepted: after a roll-back, old starts on new.
 pub(super) fn migrations() -> Migrator {

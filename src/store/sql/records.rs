@@ -142,7 +142,7 @@ pub(in crate::store) struct Asked<'a> {
     pub(in crate::store) after_version: i64,
     pub(in crate::store) after_record: &'a str,
     pub(in crate::store) since: i64,
-    /// `[[field, text, the same as a number or a boolean, or null]]`
+    /// `[[field, text, the same as a boolean or a number, as a number]]`, the last two or null.
     pub(in crate::store) filters: String,
     pub(in crate::store) limit: i64,
 }
@@ -155,7 +155,10 @@ pub(in crate::store) fn asked(query: &RecordQuery) -> Result<Asked<'_>, Failure>
     };
     let filters = filters.iter().flatten();
     let filters: Vec<_> = filters
-        .map(|filter| (filter.field, filter.text, &filter.other))
+        .map(|filter| {
+            let number = filter.other.as_ref().filter(|other| other.is_number());
+            (filter.field, filter.text, &filter.other, number)
+        })
         .collect();
     let after = query.after.as_ref();
     Ok(Asked {

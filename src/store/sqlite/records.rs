@@ -42,6 +42,7 @@ const LIST: ListText = ListText {
                 c.created_at, c.created_by, c.updated_at, c.updated_by, c.deleted_at
             FROM records c
             WHERE c.room = (SELECT id FROM room) AND c.collection = $3 AND c.deleted_at IS NULL",
+    // SQLite takes a boolean for a number: only numbers are asked for at the last place.
     meets: "
                 AND NOT EXISTS (
                     SELECT 1 FROM json_each($7) f
@@ -49,10 +50,10 @@ const LIST: ListText = ListText {
                         SELECT 1 FROM json_each(c.data) d
                         WHERE d.key = f.value ->> 0 AND CASE d.type
                             WHEN 'text' THEN d.value = f.value ->> 1
-                            WHEN 'integer' THEN d.value = f.value ->> 2
-                            WHEN 'real' THEN d.value = f.value ->> 2
                             WHEN 'true' THEN f.value ->> 1 = 'true'
                             WHEN 'false' THEN f.value ->> 1 = 'false'
+                            WHEN 'integer' THEN d.value = f.value ->> 3
+                            WHEN 'real' THEN d.value = f.value ->> 3
                         END
                     )
                 )",

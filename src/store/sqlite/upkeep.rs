@@ -5,7 +5,7 @@ use sqlx::Connection;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnection;
 
-use super::super::sql::{self, PRUNE_DELETED, PRUNE_OPS, PRUNE_ROWS_MAX, Pruned, number};
+use super::super::sql::{self, PRUNE_ROWS_MAX, Pruned, number};
 use super::super::{Failure, Snapshot, ahead};
 use super::BEGIN;
 use crate::ids::{Epoch, RoomId, UnixMillis};
@@ -23,6 +23,20 @@ const FIRST_TO_STAY: &str = "
     SELECT version FROM log
     WHERE room = $1 AND version >= $2 AND version < $3 AND at >= $4
     ORDER BY version LIMIT 1";
+
+/// Drops operations: `$1` room, `$2` the oldest version that is left, `$3` before, `$4` at most so
+/// many.
+const PRUNE_OPS: &str = "
+    DELETE FROM ops WHERE rowid IN (
+        SELECT rowid FROM ops WHERE room = $1 AND version < $2 AND at < $3 LIMIT $4
+    )";
+
+/// As [`PRUNE_OPS`], deleted records.
+const PRUNE_DELETED: &str = "
+    DELETE FROM records WHERE rowid IN (
+        SELECT rowid FROM records
+        WHERE room = $1 AND version < $2 AND deleted_at < $3 AND deleted_at IS NOT NULL LIMIT $4
+    )";
 
 /// sqlx takes no lock on SQLite, so the whole run is one transaction: a second process waits, and
 /// finds everything done.

@@ -338,7 +338,7 @@ async fn st35_an_append_without_rows_makes_no_room(world: &World) {
     let call = [early.clone(), append("b", epoch(2), 0, 1)];
     assert_eq!(store.append(&call).await, Ok(vec![Appended::Kept; 2]));
     assert_eq!(
-        store.append(&[early.clone()]).await,
+        store.append(std::slice::from_ref(&early)).await,
         Ok(vec![Appended::Kept])
     );
     assert_eq!(store.load(&room("a")).await.unwrap(), Loaded::default());
