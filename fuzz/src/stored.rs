@@ -18,6 +18,7 @@ pub fn run(input: &[u8]) {
         at: UnixMillis(i64::from(*column) << 40),
         actors: Vec::new(),
         updates: Vec::new(),
+        op: None,
         events: Vec::new(),
     };
     match column % 3 {

@@ -225,7 +225,7 @@ impl Driver {
             return;
         }
         let now = self.shared.clock.now();
-        let sender = sender(&input);
+        let sender = input.sender();
         let update = update_in(&input);
         let (room, effects) = (&mut self.room, &mut self.effects);
         let done = catch_unwind(AssertUnwindSafe(|| room.handle(input, now, effects)));
@@ -369,28 +369,6 @@ impl Driver {
             let _ = outbox.push(Event::Ended(end.clone()));
         }
         self.is_over = true;
-    }
-}
-
-/// Whose input it is.
-fn sender(input: &Input) -> Option<SessionId> {
-    match input {
-        Input::Submit { session, .. }
-        | Input::Operate { session, .. }
-        | Input::Sync { session, .. }
-        | Input::Present { session, .. } => Some(*session),
-        Input::Attach { .. }
-        | Input::Renew { .. }
-        | Input::Detach { .. }
-        | Input::AskPresence { .. }
-        | Input::Appended { .. }
-        | Input::Fetched { .. }
-        | Input::Recalled { .. }
-        | Input::Compacted { .. }
-        | Input::Delete { .. }
-        | Input::Erased { .. }
-        | Input::Tick
-        | Input::Drain => None,
     }
 }
 

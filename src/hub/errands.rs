@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use super::{Shared, compactor, loader, projector, rows};
 use crate::ids::{AppendId, Epoch, OpId, RoomId, UnixMillis, Version};
-use crate::room::operate::Recalled;
 use crate::room::operation::{Done, Place};
 use crate::room::{Entry, Input, Outcome};
 use crate::store::{Append, Appended, Failure};
@@ -62,37 +61,14 @@ impl Errands {
         operations: Vec<OpId>,
         places: Vec<Place>,
     ) -> Input {
-        let recalled = self.look_up(through, &operations, &places).await;
+        let store = &self.shared.store;
+        let recalled =
+            projector::recall(store, &self.name, self.epoch, through, &operations, &places);
+        let recalled = recalled.await;
         self.count("recall", recalled.as_ref().err());
         Input::Recalled {
             recalled: recalled.ok(),
         }
-    }
-
-    async fn look_up(
-        &self,
-        through: Option<Version>,
-        operations: &[OpId],
-        places: &[Place],
-    ) -> Result<Recalled, Failure> {
-        let store = &self.shared.store;
-        if let Some(through) = through.filter(|through| *through > Version::ZERO) {
-            projector::project(store, &self.name, self.epoch, through).await?;
-        }
-        let keys: Vec<_> = places.iter().map(rows::key).collect();
-        let records = store.records();
-        let known = records.recall(&self.name, self.epoch, operations, &keys);
-        let known = known.await?;
-        let results = known.ops.iter().map(rows::result);
-        let metas = known.records.iter();
-        let metas = metas.map(|row| Ok((rows::place(&row.key), rows::meta_of(row)?)));
-        Ok(Recalled {
-            as_of: known.projected,
-            results: results
-                .collect::<Result<_, _>>()
-                .map_err(Failure::Corrupt)?,
-            records: metas.collect::<Result<_, _>>().map_err(Failure::Corrupt)?,
-        })
     }
 
     /// Reads what others appended.

@@ -11,9 +11,10 @@ use dashmap::DashMap;
 use futures_util::{StreamExt, stream};
 
 use super::{loader, rows};
-use crate::ids::{Epoch, RoomId, UnixMillis, Version};
+use crate::ids::{Epoch, OpId, RoomId, UnixMillis, Version};
 use crate::room::entry::{Change, ChangeKind, Entry, Json, Value};
-use crate::room::operation::RecordMeta;
+use crate::room::operate::Recalled;
+use crate::room::operation::{Place, RecordMeta};
 use crate::store::records::{RecordKey, RecordRow};
 use crate::store::{Failure, Store};
 
@@ -116,6 +117,35 @@ pub async fn project(
     Err(Failure::Unavailable(format!(
         "others write the records of {room}"
     )))
+}
+
+/// What the store knows of operations and records, once these are written up to a version.
+pub async fn recall(
+    store: &Arc<dyn Store>,
+    room: &RoomId,
+    epoch: Epoch,
+    through: Option<Version>,
+    operations: &[OpId],
+    places: &[Place],
+) -> Result<Recalled, Failure> {
+    if let Some(through) = through.filter(|through| *through > Version::ZERO) {
+        project(store, room, epoch, through).await?;
+    }
+    let keys: Vec<RecordKey> = places.iter().map(rows::key).collect();
+    let known = store
+        .records()
+        .recall(room, epoch, operations, &keys)
+        .await?;
+    let results = known.ops.iter().map(rows::result);
+    let metas = known.records.iter();
+    let metas = metas.map(|row| Ok((rows::place(&row.key), rows::meta_of(row)?)));
+    Ok(Recalled {
+        as_of: known.projected,
+        results: results
+            .collect::<Result<_, _>>()
+            .map_err(Failure::Corrupt)?,
+        records: metas.collect::<Result<_, _>>().map_err(Failure::Corrupt)?,
+    })
 }
 
 /// The records that an entry changed. One whose name has U+0000 is in the document alone: SQL

@@ -22,7 +22,7 @@ pub fn encode(entry: &Entry) -> Row {
         version: entry.version,
         at: entry.at,
         actors: json::encode_actors(entry),
-        ops: "[]".into(),
+        ops: json::encode_op(entry.op.as_ref()),
         update: stored::pack(&entry.updates),
         events: json::encode_events(entry),
     }
@@ -38,6 +38,7 @@ pub fn decode(row: &Row) -> Result<Entry, String> {
         at: row.at,
         actors: json::decode_actors(&row.actors).map_err(|error| wrong("actors", &error))?,
         updates: stored::unpack(&row.update).map_err(|error| wrong("updates", &error))?,
+        op: json::decode_op(&row.ops).map_err(|error| wrong("operation", &error))?,
         events: json::decode_events(&row.events).map_err(|error| wrong("events", &error))?,
     })
 }

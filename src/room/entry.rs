@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::ids::{UnixMillis, Version};
+use crate::ids::{OpId, UnixMillis, Version};
 
 /// A JSON value as canonical text: no white space, object keys in byte order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +87,8 @@ pub struct Entry {
     pub actors: Vec<Actor>,
     /// The Yjs updates it consists of, byte for byte as they came.
     pub updates: Vec<Bytes>,
+    /// The operation that it is, if it is one.
+    pub op: Option<OpId>,
     /// What they did, in order.
     pub events: Vec<ChangeEvent>,
 }

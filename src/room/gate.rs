@@ -324,6 +324,7 @@ impl Gate {
             flight.cost += draft.cost;
             flight.attending += draft.attending;
             flight.pushed.extend(draft.pushed);
+            let op = draft.done.as_ref().map(|done| done.result.id.clone());
             done.extend(draft.done);
             if !draft.updates.is_empty() {
                 version = version.next();
@@ -332,6 +333,7 @@ impl Gate {
                     at: draft.at,
                     actors: draft.actors,
                     updates: draft.updates,
+                    op,
                     events: draft.events,
                 }));
             }

@@ -11,7 +11,7 @@ use super::index::StateVector;
 use super::message::{Departure, Effect, End, Event, Listen, LiveEvent, Occasion, Refusal, Ticket};
 use super::update::{self, Rejected};
 use super::{Join, Phase, Room};
-use crate::ids::{Now, SessionId, Version};
+use crate::ids::{Now, SessionId};
 
 /// A session whose answers leave a gap so often in a row is not a correct client.
 const STRIKES_MAX: u32 = 3;
@@ -216,12 +216,7 @@ impl Room {
                     found.strikes = 0;
                 }
                 self.tell_live(Some(session), update.clone(), effects);
-                if self.operations.stamps().is_some() {
-                    let version = Version(self.timeline.head().0 + self.gate.ahead(update.len()));
-                    for change in &changes {
-                        self.note(change, version, now, &actor.user);
-                    }
-                }
+                self.note_all(&changes, update.len(), now, &actor.user);
                 self.gate.push(Pending {
                     session,
                     ticket,

@@ -186,6 +186,19 @@ pub enum Input {
     Drain,
 }
 
+impl Input {
+    /// Whose input it is, if it comes of a peer's frame.
+    pub fn sender(&self) -> Option<SessionId> {
+        match self {
+            Self::Submit { session, .. }
+            | Self::Operate { session, .. }
+            | Self::Sync { session, .. }
+            | Self::Present { session, .. } => Some(*session),
+            _ => None,
+        }
+    }
+}
+
 /// What a room wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {

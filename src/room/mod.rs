@@ -29,7 +29,6 @@ pub mod timeline;
 pub mod update;
 mod verdict;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -40,7 +39,7 @@ pub use grant::{Access, Grant, Identity};
 pub use message::{
     Departure, Effect, End, Event, Input, Listen, LiveEvent, Occasion, Outcome, Refusal, Ticket,
 };
-pub use standing::{Standing, Tail};
+pub use standing::{Holdings, Portrait, Standing, Tail};
 pub use timeline::{CatchUp, Reason};
 
 use self::barred::Marks;
@@ -113,40 +112,6 @@ impl AppendIds {
         self.given += 1;
         AppendId(uuid::Uuid::from_u128(self.seed.wrapping_add(self.given)))
     }
-}
-
-/// What a room holds in memory besides its document: each has its bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Holdings {
-    /// Bytes that wait to become durable.
-    pub backlog_bytes: usize,
-    /// Answers that wait for what others sent.
-    pub attending: usize,
-    /// Recent entries.
-    pub recent_entries: usize,
-    /// Their bytes.
-    pub recent_bytes: usize,
-    /// Clients who are present.
-    pub present: usize,
-    /// Clients who left and whose clocks are remembered.
-    pub gone: usize,
-    /// Sessions.
-    pub sessions: usize,
-}
-
-/// What a room says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Portrait {
-    /// Where it stands.
-    pub position: Position,
-    /// The oldest version that can be replayed.
-    pub oldest: Version,
-    /// Collections and how many records they have.
-    pub collections: BTreeMap<Arc<str>, usize>,
-    /// The size of the whole state as one update.
-    pub bytes: usize,
-    /// How many sessions are attached.
-    pub sessions: usize,
 }
 
 impl Room {
@@ -238,8 +203,7 @@ impl Room {
             Input::Erased { is_done } => self.erased(is_done, effects),
             // What is being erased says first how that ended.
             Input::Drain if self.phase == Phase::Open => self.phase = Phase::Draining,
-            Input::Drain => {}
-            Input::Tick => {}
+            Input::Drain | Input::Tick => {}
         }
     }
 

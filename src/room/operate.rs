@@ -335,8 +335,18 @@ impl Room {
         Ok(result)
     }
 
+    /// Remembers what an edit of so many bytes did, if anybody asks.
+    pub(super) fn note_all(&mut self, changes: &[Change], bytes: usize, now: Now, user: &Arc<str>) {
+        if self.operations.stamps.is_some() {
+            let version = Version(self.timeline.head().0 + self.gate.ahead(bytes));
+            for change in changes {
+                self.note(change, version, now, user);
+            }
+        }
+    }
+
     /// Remembers a change whose version the store's records do not tell yet.
-    pub(super) fn note(&mut self, change: &Change, version: Version, now: Now, user: &Arc<str>) {
+    fn note(&mut self, change: &Change, version: Version, now: Now, user: &Arc<str>) {
         if let Some(stamps) = self.operations.stamps() {
             stamps.note(change, version, now.wall, user);
         }

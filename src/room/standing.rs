@@ -1,6 +1,9 @@
-//! Owns what a room is opened with, besides its document.
+//! Owns what a room is opened with, and what it says of itself.
 
-use crate::ids::{Epoch, RoomId, Version};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::ids::{Epoch, Position, RoomId, Version};
 
 /// What a room is opened with, besides its document.
 #[derive(Debug, Clone)]
@@ -26,4 +29,38 @@ pub struct Tail {
     pub updates: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+/// What a room holds in memory besides its document: each has its bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holdings {
+    /// Bytes that wait to become durable.
+    pub backlog_bytes: usize,
+    /// Answers that wait for what others sent.
+    pub attending: usize,
+    /// Recent entries.
+    pub recent_entries: usize,
+    /// Their bytes.
+    pub recent_bytes: usize,
+    /// Clients who are present.
+    pub present: usize,
+    /// Clients who left and whose clocks are remembered.
+    pub gone: usize,
+    /// Sessions.
+    pub sessions: usize,
+}
+
+/// What a room says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Portrait {
+    /// Where it stands.
+    pub position: Position,
+    /// The oldest version that can be replayed.
+    pub oldest: Version,
+    /// Collections and how many records they have.
+    pub collections: BTreeMap<Arc<str>, usize>,
+    /// The size of the whole state as one update.
+    pub bytes: usize,
+    /// How many sessions are attached.
+    pub sessions: usize,
 }

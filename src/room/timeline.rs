@@ -182,6 +182,7 @@ mod tests {
             at: UnixMillis(0),
             actors: Vec::new(),
             updates: Vec::new(),
+            op: None,
             events: Vec::new(),
         })
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::time::rfc3339;
-use crate::ids::{Epoch, RoomId};
+use crate::ids::{Epoch, OpId, RoomId};
 use crate::room::Entry;
 use crate::room::entry::{Actor, Change, ChangeEvent, ChangeKind, FieldChange, Json, Value};
 
@@ -52,6 +52,8 @@ struct EventTwin<'a> {
     changes: Vec<FieldTwin<'a>>,
     user_id: &'a str,
     client_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    op_id: Option<&'a str>,
     timestamp: String,
 }
 
@@ -213,6 +215,24 @@ pub fn decode_actors(text: &str) -> Result<Vec<Actor>, serde_json::Error> {
         .collect())
 }
 
+/// The operation that an entry is, for the log: a list of at most one name.
+#[must_use]
+pub fn encode_op(op: Option<&OpId>) -> String {
+    match op {
+        None => "[]".into(),
+        Some(op) => serde_json::to_string(&[op.as_str()]).expect("strings are JSON"),
+    }
+}
+
+/// Reads what [`encode_op`] wrote.
+pub fn decode_op(text: &str) -> Result<Option<OpId>, serde_json::Error> {
+    if text == "[]" {
+        return Ok(None);
+    }
+    let names: Vec<Cow<'_, str>> = serde_json::from_str(text)?;
+    Ok(names.first().and_then(|name| OpId::parse(name)))
+}
+
 /// The change events of an entry, for the log.
 #[must_use]
 pub fn encode_events(entry: &Entry) -> String {
@@ -276,6 +296,7 @@ pub fn change_events(room: &RoomId, epoch: Epoch, entry: &Entry) -> Vec<Box<RawV
             changes: change.fields.iter().map(FieldTwin::from).collect(),
             user_id: &actor.user,
             client_id: &actor.client,
+            op_id: entry.op.as_ref().map(OpId::as_str),
             timestamp: timestamp.clone(),
         });
     twins
@@ -326,6 +347,7 @@ mod tests {
             at: UnixMillis(1_795_253_693_095),
             actors: vec![actor.clone()],
             updates: Vec::new(),
+            op: None,
             events: vec![
                 ChangeEvent {
                     change,

@@ -107,7 +107,7 @@ fn read_members(
     };
     let changes = Changes::of(members)?;
     if action == Action::Increment {
-        let are_numbers = changes.fields.values().all(|delta| is_number(delta));
+        let are_numbers = changes.fields.values().all(is_number);
         if !are_numbers {
             return Err("a delta is no number");
         }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use futures_util::task::noop_waker_ref;
 use roundtable::hub::loader::Opened;
-use roundtable::hub::{compactor, loader, rows};
-use roundtable::ids::{AppendId, Epoch, Position, RoomId, UnixMillis, Version};
+use roundtable::hub::{compactor, loader, projector, rows};
+use roundtable::ids::{AppendId, Epoch, OpId, Position, RoomId, UnixMillis, Version};
+use roundtable::room::operation::{self, Place};
 use roundtable::room::{Entry, Input, Outcome, Reason};
 use roundtable::store::{Append, Appended, Failure, Page, Row, Store};
 
@@ -19,6 +20,7 @@ use crate::store::{Shared, Verdict};
 pub enum Kind {
     Open,
     Append,
+    Recall,
     Fetch,
     Compact,
     Erase,
@@ -95,14 +97,20 @@ impl Client {
         self.store.clone()
     }
 
-    pub async fn append(self, id: AppendId, expected: Version, entries: Arc<[Arc<Entry>]>) -> Done {
+    pub async fn append(
+        self,
+        id: AppendId,
+        expected: Version,
+        entries: Arc<[Arc<Entry>]>,
+        judged: Arc<[operation::Done]>,
+    ) -> Done {
         let append = Append {
             room: self.name,
             epoch: self.epoch,
             id,
             expected,
             rows: entries.iter().map(|entry| rows::encode(entry)).collect(),
-            ops: Vec::new(),
+            ops: judged.iter().map(rows::op).collect(),
             conflicts: Vec::new(),
         };
         let outcome = match self.store.append(&[append]).await {
@@ -113,6 +121,26 @@ impl Client {
             Err(_) => Outcome::Unclear,
         };
         Done::Told(Input::Appended { id, outcome })
+    }
+
+    pub async fn recall(
+        self,
+        through: Option<Version>,
+        operations: Vec<OpId>,
+        places: Vec<Place>,
+    ) -> Done {
+        let store = self.as_dyn();
+        let recalled = projector::recall(
+            &store,
+            &self.name,
+            self.epoch,
+            through,
+            &operations,
+            &places,
+        );
+        Done::Told(Input::Recalled {
+            recalled: recalled.await.ok(),
+        })
     }
 
     pub async fn fetch(self, after: Version, page: usize) -> Done {

@@ -181,6 +181,7 @@ impl Link {
     fn take(&mut self, event: Event) {
         self.untaken -= 1;
         let packet = match event {
+            Event::Pushed { .. } => return,
             Event::Diff {
                 chunks,
                 since,

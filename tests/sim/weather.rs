@@ -174,7 +174,7 @@ impl World {
         // A deletion that nobody waits for ends at once or never; a read is of no use any more.
         self.errands.retain(|errand| match errand.kind {
             Kind::Append | Kind::Compact => dice.one_in(3),
-            Kind::Open | Kind::Fetch | Kind::Read | Kind::Erase => false,
+            Kind::Open | Kind::Recall | Kind::Fetch | Kind::Read | Kind::Erase => false,
         });
         self.store.lose_power(&self.names);
         // Nothing starts in no time.

@@ -227,9 +227,18 @@ impl World {
                 id,
                 expected,
                 entries,
+                done,
             } => {
-                let append = on_behalf.append(id, expected, entries);
+                let append = on_behalf.append(id, expected, entries, done);
                 Errand::new(room, opening, Kind::Append, append)
+            }
+            Effect::Recall {
+                through,
+                operations,
+                places,
+            } => {
+                let recall = on_behalf.recall(through, operations, places);
+                Errand::new(room, opening, Kind::Recall, recall)
             }
             Effect::Fetch { after } => {
                 let page = 1 + self.dice.below(3);

@@ -92,7 +92,7 @@ impl Peer {
                 check(shown);
                 false
             }
-            Event::Kept { .. } | Event::Refused { .. } => false,
+            Event::Kept { .. } | Event::Pushed { .. } | Event::Refused { .. } => false,
             Event::Ended(_) => true,
         }
     }

@@ -38,6 +38,7 @@ impl World {
             id,
             expected,
             entries,
+            done: Arc::new([]),
         });
     }
 
@@ -75,6 +76,7 @@ impl World {
                 id,
                 expected,
                 entries,
+                ..
             } => {
                 let outcome = match luck % 8 {
                     3 => Outcome::Unclear,
@@ -158,6 +160,7 @@ impl World {
             at: self.now.wall,
             actors: Vec::new(),
             updates: vec![update],
+            op: None,
             events: Vec::new(),
         }));
     }

@@ -207,6 +207,7 @@ impl World {
                     id,
                     expected,
                     entries,
+                    ..
                 } => self.ask_append(id, expected, entries),
                 Effect::Fetch { .. } | Effect::Compact { .. } | Effect::Erase { .. } => {
                     let kind = std::mem::discriminant(&effect);
@@ -214,6 +215,7 @@ impl World {
                     assert!(!self.asked.iter().any(same), "one at a time: {effect:?}");
                     self.asked.push_back(effect);
                 }
+                Effect::Recall { .. } => unreachable!("nobody operates"),
                 Effect::Quarantine { reason, .. } => panic!("the CRDT failed: {reason}"),
                 Effect::Release { entries } => self.release(&entries),
                 Effect::Rest => {
@@ -255,6 +257,7 @@ impl World {
         };
         let is_over = peer.hear(&event);
         match event {
+            Event::Pushed { .. } => unreachable!("nobody operates"),
             Event::Diff { as_of, .. } => assert!(as_of <= live_count),
             Event::Kept {
                 tickets,

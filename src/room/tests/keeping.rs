@@ -28,6 +28,7 @@ fn of_others(version: u64, update: &Bytes) -> Arc<Entry> {
         at: UnixMillis(1),
         actors: Vec::new(),
         updates: vec![update.clone()],
+        op: None,
         events: Vec::new(),
     })
 }

@@ -329,7 +329,7 @@ fn op6_after_a_change_a_merge_goes_on_a_reject_minds_the_field_and_strict_the_re
         theirs: json("5"),
         theirs_version: Version(2),
     };
-    assert_eq!(rejected.clashes, [clash.clone()]);
+    assert_eq!(rejected.clashes, std::slice::from_ref(&clash));
     assert_eq!(table.head(), 4);
     let merged = table.one(same("6", OnConflict::Merge));
     assert_eq!(
@@ -535,6 +535,7 @@ fn op16_who_lost_a_race_has_later_versions_in_its_results() {
         at: UnixMillis(1),
         actors: Vec::new(),
         updates: vec![ada.set("t1", "x", "1")],
+        op: None,
         events: Vec::new(),
     });
     table.world.tell(Input::Fetched {

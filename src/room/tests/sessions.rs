@@ -242,6 +242,7 @@ fn se14_a_deletion_that_lost_the_race_buries_what_others_wrote_too() {
         at: UnixMillis(0),
         actors: Vec::new(),
         updates: vec![bob.set("t2", "name", "x")],
+        op: None,
         events: Vec::new(),
     };
     world.tell(Input::Fetched {
