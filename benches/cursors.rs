@@ -30,7 +30,8 @@ const MOVES_PER_SECOND: [u64; 3] = [4, 10, 30];
 const WARMS_UP: Duration = Duration::from_secs(1);
 const LASTS: Duration = Duration::from_secs(4);
 const ROUNDS: usize = 3;
-const AFTER_FIRST: u64 = 1_000;
+/// A first state is told under a new clock, below this one, which a client takes over.
+const AFTER_FIRST: u64 = 1 << 21;
 
 #[derive(Default)]
 struct Tally {

@@ -35,7 +35,7 @@ pub struct Limits {
     pub presence_per_session_max: usize,
     /// Every joiner is sent all of it.
     pub presence_per_room_max: usize,
-    /// 30 times a second is as often as a cursor can be seen to move.
+    /// A cursor told 20 times a second is seen to move, and every tick is one write per peer.
     pub presence_tick_ms: u64,
     /// A reload or a change of network takes less, and peers should not see it as leaving.
     pub presence_grace_ms: u64,
@@ -132,7 +132,7 @@ impl Default for Limits {
             presence_state_bytes_max: 16 * KIB,
             presence_per_session_max: 16,
             presence_per_room_max: 10_000,
-            presence_tick_ms: 33,
+            presence_tick_ms: 50,
             presence_grace_ms: 5_000,
             mailbox_len: 1_024,
             ring_bytes_max: 512 * KIB,

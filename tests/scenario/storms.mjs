@@ -23,8 +23,8 @@ const FRAME_BYTES_MAX = 300 << 10
 const SLEEPERS = 50
 const ROUSING_BYTES = 24 << 20
 
-/** One presence message per tick, and 33 ms make a tick. */
-const TICK_MS = 33
+/** One presence message per tick, and 50 ms make a tick. */
+const TICK_MS = 50
 const CURSORS = 50
 
 onEachStore('storms', (check) => {

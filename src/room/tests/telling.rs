@@ -146,7 +146,7 @@ fn pr13_moves_within_a_tick_are_one_message_and_the_first_is_told_at_once() {
         assert_eq!(clocks(&world.tell(says(1, clock))).len(), 0);
     }
     world.tell(says(2, 7));
-    assert_eq!(clocks(&world.wait(32)).len(), 0);
+    assert_eq!(clocks(&world.wait(49)).len(), 0);
     assert_eq!(clocks(&world.wait(1)), [[(1, 24), (2, 8)]]);
     assert_eq!(clocks(&world.wait(1_000)).len(), 0);
 }
