@@ -1,15 +1,19 @@
 //! Owns the check of what is stored: every room is folded and compared with what it says of itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{loader, rows};
+use super::{loader, projector, rows};
 use crate::ids::{Epoch, RoomId, Version};
 use crate::room::entry::{ChangeEvent, ChangeKind, Value};
 use crate::room::index::StateVector;
 use crate::room::record::Cell;
 use crate::room::{Document, Standing};
+use crate::store::records::{RecordKey, RecordQuery, RecordRow};
 use crate::store::{Failure, Store};
+
+/// Records that are looked up with one read.
+const RECORDS_AT_ONCE: usize = 1_000;
 
 type Place = (Arc<str>, Arc<str>);
 
@@ -55,6 +59,67 @@ pub async fn check(store: &Arc<dyn Store>, room: &RoomId) -> Result<Vec<String>,
         }
     }
     differences.extend(told.compare(&opened.document));
+    if differences.is_empty() {
+        differences = compare_records(store, room, &head, &opened.document).await?;
+    }
+    Ok(differences)
+}
+
+/// Compares the projection with the document, record by record, once it is where the room stands.
+async fn compare_records(
+    store: &Arc<dyn Store>,
+    room: &RoomId,
+    head: &Standing,
+    document: &Document,
+) -> Result<Vec<String>, Failure> {
+    let mut differences = Vec::new();
+    if head.head == Version::ZERO {
+        return Ok(differences);
+    }
+    let projected = projector::project(store, room, head.epoch, head.head).await?;
+    if projected > head.head {
+        // Somebody writes: what is listed now is newer than what was folded.
+        return Ok(differences);
+    }
+    let expected: BTreeMap<RecordKey, RecordRow> = projector::rows_of(document, head.head)
+        .into_iter()
+        .map(|row| (row.key.clone(), row))
+        .collect();
+    let keys: Vec<RecordKey> = expected.keys().cloned().collect();
+    for keys in keys.chunks(RECORDS_AT_ONCE) {
+        let known = store.records().recall(room, head.epoch, &[], keys).await?;
+        let known = known.records.iter().filter(|row| row.deleted_at.is_none());
+        let known: BTreeMap<_, _> = known.map(|row| (&row.key, row)).collect();
+        for key in keys {
+            let RecordKey { collection, record } = key;
+            let is_same = match known.get(key) {
+                None => false,
+                Some(row) => rows::values_in(row).ok() == rows::values_in(&expected[key]).ok(),
+            };
+            if !is_same {
+                let what = format!("{collection}/{record} differs in the table of records");
+                differences.push(what);
+            }
+        }
+    }
+    let collections: BTreeSet<&str> = expected.keys().map(|it| &*it.collection).collect();
+    for collection in collections {
+        let mut query = RecordQuery {
+            collection: collection.to_owned(),
+            limit: RECORDS_AT_ONCE,
+            ..RecordQuery::default()
+        };
+        loop {
+            let (_, listed) = store.records().list(room, head.epoch, &query).await?;
+            let more = listed.iter().filter(|row| !expected.contains_key(&row.key));
+            differences.extend(more.map(|row| {
+                let record = &row.key.record;
+                format!("{collection}/{record} is in the table of records only")
+            }));
+            let Some(last) = listed.last() else { break };
+            query.after = Some((last.version, last.key.record.clone()));
+        }
+    }
     Ok(differences)
 }
 

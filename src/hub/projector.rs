@@ -12,7 +12,8 @@ use futures_util::{StreamExt, stream};
 
 use super::{loader, rows};
 use crate::ids::{Epoch, OpId, RoomId, UnixMillis, Version};
-use crate::room::entry::{Change, ChangeKind, Entry, Json, Value};
+use crate::room::Document;
+use crate::room::entry::{Change, ChangeKind, Entry, FieldChange, Json, Value};
 use crate::room::operate::Recalled;
 use crate::room::operation::{Place, RecordMeta};
 use crate::store::records::{RecordKey, RecordRow};
@@ -96,7 +97,8 @@ pub async fn project(
             let entries: Result<Vec<_>, _> = read.iter().map(rows::decode).collect();
             let entries = entries.map_err(Failure::Corrupt)?;
             let Some(to) = entries.last().map(|entry| entry.version) else {
-                return Ok(from);
+                from = begin(store, room, epoch, from, through).await?;
+                continue;
             };
             let keys: BTreeSet<RecordKey> = entries.iter().flat_map(keys_in).collect();
             let keys: Vec<RecordKey> = keys.into_iter().collect();
@@ -117,6 +119,57 @@ pub async fn project(
     Err(Failure::Unavailable(format!(
         "others write the records of {room}"
     )))
+}
+
+/// Writes the records of a room whose log was pruned before there was a projection: as the document
+/// has them, made and changed when nobody knows, by nobody.
+async fn begin(
+    store: &Arc<dyn Store>,
+    room: &RoomId,
+    epoch: Epoch,
+    from: Version,
+    through: Version,
+) -> Result<Version, Failure> {
+    let gone = || Failure::Unavailable(format!("{room} is another one by now"));
+    let opened = loader::load_until(store, room, 1, epoch, through).await?;
+    let standing = opened.standing;
+    if standing.epoch != epoch || standing.head <= from {
+        return Err(gone());
+    }
+    let written = rows_of(&opened.document, standing.head);
+    let records = store.records();
+    match records
+        .project(room, epoch, from, standing.head, &written)
+        .await?
+    {
+        true => Ok(standing.head),
+        false => Err(gone()),
+    }
+}
+
+/// The records of a document, as if all were made at a version, by nobody.
+#[must_use]
+pub fn rows_of(document: &Document, version: Version) -> Vec<RecordRow> {
+    let mut written = Vec::new();
+    for (place, fields) in document.records() {
+        let fields = fields.into_iter().map(|(field, new)| FieldChange {
+            field,
+            old: Value::Absent,
+            new,
+        });
+        let change = Change {
+            kind: ChangeKind::Create,
+            collection: place.collection,
+            record: Some(place.record),
+            fields: fields.collect(),
+        };
+        if let Some(key) = key_of(&change) {
+            let mut record = Projected::default();
+            record.take(&change, version, UnixMillis(0), &Arc::from(""));
+            written.extend(record.into_row(key));
+        }
+    }
+    written
 }
 
 /// What the store knows of operations and records, once these are written up to a version.

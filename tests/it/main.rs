@@ -5,5 +5,6 @@
 
 mod contract;
 mod hub;
+mod records;
 mod support;
 mod together;

@@ -1,11 +1,11 @@
 //! Owns the test of both sides on one room: Yjs and JSON clients at random, with retries and
 //! restarts, over the hub and each store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use roundtable::hub::{Changes, Clock, Hub};
+use roundtable::hub::{Changes, Clock, Hub, compactor};
 use roundtable::ids::{Epoch, Millis, Now, OpId, RoomId, UnixMillis, Version};
 use roundtable::limits::Limits;
 use roundtable::room::entry::{ChangeKind, Json, Value};
@@ -15,8 +15,10 @@ use roundtable::room::operation::{
 };
 use roundtable::room::record::canonical;
 use roundtable::room::{Access, Document, Event, Grant, Identity, Room};
+use roundtable::store::Store;
 use roundtable::store::records::{ConflictQuery, RecordQuery};
 use serde_json::json;
+use sqlx::Connection;
 use uuid::Uuid;
 use yrs::{
     ClientID, Doc, Map, MapPrelim, Out, ReadTxn, Text, TextPrelim, Transact, Update, WriteTxn,
@@ -413,6 +415,76 @@ fn read_fields(fields: &serde_json::Value) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// A room on SQLite, whose tables a test may reach.
+pub(crate) struct Table {
+    world: World,
+    pub(crate) hub: Hub,
+    pub(crate) room: RoomId,
+    pub(crate) grant: Grant,
+}
+
+impl Table {
+    pub(crate) async fn on_sqlite() -> Self {
+        let world = World::sqlite();
+        Self {
+            hub: Together::start(&world).await,
+            world,
+            room: RoomId::parse("room").unwrap(),
+            grant: grant(),
+        }
+    }
+
+    pub(crate) async fn push(&self, operations: Vec<Operation>) -> Vec<OpResult> {
+        let pushed = self.hub.push(&self.room, grant(), None, operations).await;
+        pushed.unwrap().results
+    }
+
+    pub(crate) async fn store(&self) -> Arc<dyn Store> {
+        self.world.open().await
+    }
+
+    pub(crate) async fn compact(&self) {
+        let store = self.store().await;
+        let head = store.load(&self.room).await.unwrap().head.unwrap();
+        let long_ago = UnixMillis(0);
+        let (room, through) = (&self.room, head.version);
+        compactor::compact(&store, room, head.epoch, through, long_ago)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn sql(&self, text: &'static str) {
+        let mut connection = sqlx::SqliteConnection::connect(&self.world.url())
+            .await
+            .unwrap();
+        sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
+    }
+}
+
+/// An operation on a task.
+pub(crate) fn operation(
+    id: &str,
+    action: Action,
+    record: &str,
+    fields: serde_json::Value,
+) -> Operation {
+    let fields = fields.as_object().unwrap().iter();
+    Operation {
+        id: OpId::parse(id).unwrap(),
+        action,
+        place: Place {
+            collection: "tasks".into(),
+            record: record.into(),
+        },
+        fields: fields
+            .map(|(name, value)| (Arc::from(name.as_str()), canonical(value).unwrap()))
+            .collect(),
+        unset: BTreeSet::new(),
+        condition: Condition::Always,
+        wants_record: true,
+    }
+}
+
 async fn play(world: impl AsyncFn() -> World, seeds: u64) {
     for seed in 1..=seeds {
         println!("seed {seed}");
@@ -444,20 +516,7 @@ async fn op27_yjs_and_json_clients_see_one_room_on_postgres() {
 async fn op8_twenty_retries_at_once_are_one_increment() {
     for world in [World::memory(), World::sqlite(), World::postgres().await] {
         let together = Together::new(world, 1).await;
-        let make = |id: &str, action, fields: serde_json::Value| Operation {
-            id: OpId::parse(id).unwrap(),
-            action,
-            place: Place {
-                collection: "tasks".into(),
-                record: "r".into(),
-            },
-            fields: (fields.as_object().unwrap().iter())
-                .map(|(name, value)| (Arc::from(name.as_str()), canonical(value).unwrap()))
-                .collect(),
-            unset: std::collections::BTreeSet::new(),
-            condition: Condition::Always,
-            wants_record: true,
-        };
+        let make = |id: &str, action, fields| operation(id, action, "r", fields);
         together
             .send(vec![make("0", Action::Create, json!({"n": 0}))])
             .await;

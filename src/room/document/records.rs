@@ -1,5 +1,6 @@
 //! Owns what the server does to records in the document, and reads of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use super::super::before::{changes, hold};
 use super::super::entry::{Change, Json, Value};
 use super::super::index::{ClockRange, RootKind};
 use super::super::operation::Place;
-use super::super::record::{Write, read_bounded, write_record};
+use super::super::record::{Cell, Write, read_bounded, read_cell, write_record};
 use super::super::update::{self, Touch};
 use super::{Document, Fault, lost};
 
@@ -116,6 +117,30 @@ impl Document {
             (Out::YMap(_), Value::Json(json)) => Some(json),
             _ => None,
         }
+    }
+
+    /// All records, with their fields as change events tell them.
+    #[must_use]
+    pub fn records(&self) -> Vec<(Place, BTreeMap<Arc<str>, Value>)> {
+        let txn = self.doc.transact();
+        let roots = self.index.roots();
+        let maps = roots.filter(|(_, kind)| *kind == RootKind::Map);
+        let mut records = Vec::new();
+        for (collection, _) in maps {
+            let Some(map) = txn.get_map(collection.clone()) else {
+                continue;
+            };
+            for record in map.keys(&txn) {
+                if let Cell::Record(fields) = read_cell(&txn, collection, record) {
+                    let place = Place {
+                        collection: collection.clone(),
+                        record: record.into(),
+                    };
+                    records.push((place, fields));
+                }
+            }
+        }
+        records
     }
 
     fn at<T: ReadTxn>(&self, txn: &T, place: &Place) -> Option<Out> {
