@@ -253,6 +253,29 @@ impl Hub {
         Err(Denial::Internal)
     }
 
+    /// As [`Hub::ask`], once everything in the room is durable that nobody may be told before.
+    pub async fn ask_told<T: Send + 'static>(
+        &self,
+        room: &RoomId,
+        grant: &Grant,
+        question: impl FnOnce(&mut Room, Now) -> T + Clone + Send + 'static,
+    ) -> Result<T, Denial> {
+        loop {
+            let question = question.clone();
+            let told = move |room: &mut Room, now| {
+                if room.has_untold() {
+                    room.ease(now);
+                    return Err(room.position().version);
+                }
+                Ok(question(room, now))
+            };
+            match self.ask(room, grant, told).await? {
+                Ok(answer) => return Ok(answer),
+                Err(version) => self.wait_beyond(room, grant, version).await,
+            }
+        }
+    }
+
     fn forget(&self, room: &RoomId, handle: &Arc<RoomHandle>) {
         if handle.mail.is_closed() {
             self.registry.remove(room, handle);

@@ -115,6 +115,8 @@ pub struct Gate {
     open: VecDeque<Draft>,
     /// How many of them become entries.
     open_entries: u64,
+    /// How many entries behind the gate are operations.
+    operations: usize,
     flight: Option<Flight>,
     cost: usize,
     attending: usize,
@@ -128,6 +130,7 @@ impl Gate {
         Self {
             open: VecDeque::new(),
             open_entries: 0,
+            operations: 0,
             flight: None,
             cost: 0,
             attending: 0,
@@ -170,6 +173,12 @@ impl Gate {
         flying + self.open_entries
     }
 
+    /// How many entries behind the gate are operations: nobody was told of them.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.operations
+    }
+
     /// How far after the head an edit of so many bytes would be.
     #[must_use]
     pub fn ahead(&self, bytes: usize) -> u64 {
@@ -210,6 +219,7 @@ impl Gate {
         self.cost += cost;
         if let Some(Written { update, changes }) = written {
             self.open_entries += 1;
+            self.operations += 1;
             self.add(done.actor.clone(), changes, &update);
         }
         let draft = self.open.back_mut().expect("a draft was just made");
@@ -367,6 +377,7 @@ impl Gate {
         let flight = self.flight.take()?;
         self.cost -= flight.cost;
         self.attending -= flight.attending;
+        self.operations -= flight.entries.iter().filter(|it| it.op.is_some()).count();
         Some(flight)
     }
 

@@ -126,6 +126,26 @@ impl Index {
         self.reserved = Some(client);
     }
 
+    /// Keeps the clock of the server's own client.
+    #[must_use]
+    pub fn own_clock(&self) -> u32 {
+        let own = self.reserved.and_then(|client| self.histories.get(&client));
+        own.map_or(0, |history| history.clock)
+    }
+
+    /// What is known, encoded, as if the server's own client stood at another clock.
+    #[must_use]
+    pub fn state_vector_but(&self, own_clock: u32) -> Bytes {
+        let clocks = self.histories.iter().map(|(client, history)| {
+            let is_own = self.reserved == Some(*client);
+            (*client, if is_own { own_clock } else { history.clock })
+        });
+        clocks
+            .filter(|(_, clock)| *clock > 0)
+            .collect::<StateVector>()
+            .encode()
+    }
+
     /// Takes in what an update adds, after the CRDT took the update.
     ///
     /// # Panics

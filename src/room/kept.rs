@@ -117,6 +117,11 @@ impl Room {
         };
         self.operations.kept(&flight.done);
         self.push_entries(&flight.entries, now, effects);
+        for entry in flight.entries.iter().filter(|entry| entry.op.is_some()) {
+            for update in &entry.updates {
+                self.tell_live(None, update.clone(), effects);
+            }
+        }
         for (session, tickets, updates, version) in by_session(flight.answers) {
             let event = Event::Kept {
                 tickets,

@@ -95,6 +95,9 @@ impl Room {
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
+        if self.holds_back(session, state_vector) {
+            return;
+        }
         let Some(found) = self.sessions.find(session) else {
             return;
         };
@@ -115,6 +118,27 @@ impl Room {
         effects.push(Effect::Tell { session, event });
         if misses {
             self.tell_presence(session, now, effects);
+        }
+    }
+
+    /// Lets a session wait that would be told of operations which are not durable yet.
+    fn holds_back(&mut self, session: SessionId, state_vector: &Bytes) -> bool {
+        // A state that was encoded before them has none.
+        let is_served = self.join.is_some() && matches!(**state_vector, [] | [0]);
+        let holds = self.has_untold() && !is_served;
+        if holds {
+            self.held.retain(|(waiting, _)| *waiting != session);
+            self.held.push((session, state_vector.clone()));
+        }
+        holds
+    }
+
+    /// Lets those catch up who waited for operations to be durable.
+    pub(super) fn serve_held(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if !self.has_untold() {
+            for (session, state_vector) in std::mem::take(&mut self.held) {
+                self.sync(session, &state_vector, now, effects);
+            }
         }
     }
 

@@ -50,8 +50,11 @@ use self::operate::Operations;
 use self::presence::Presence;
 use self::sessions::Sessions;
 use self::timeline::Timeline;
-use crate::ids::{AppendId, Epoch, Millis, Now, Position, Version};
+use crate::ids::{AppendId, Epoch, Millis, Now, Position, SessionId, Version};
 use crate::limits::Limits;
+
+/// Who wants to be told everything asks again within a commit or two.
+const EASE_MS: u64 = 20;
 
 /// Where a room is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +92,12 @@ pub struct Room {
     compaction: Compaction,
     presence_due: Millis,
     operations: Operations,
+    /// Who waits to catch up until operations are durable.
+    held: Vec<(SessionId, Bytes)>,
+    /// Operations wait so long for somebody who wants to be told everything.
+    eased_until: Option<Millis>,
+    /// The clock of the server's own client up to which everybody was told.
+    told_clock: u32,
     idle_since: Option<Millis>,
 }
 
@@ -148,6 +157,9 @@ impl Room {
             compaction: Compaction::new(standing.snapshot, standing.tail),
             presence_due: Millis(0),
             operations: Operations::default(),
+            held: Vec::new(),
+            eased_until: None,
+            told_clock: 0,
             idle_since: None,
             limits,
         }
@@ -213,7 +225,8 @@ impl Room {
             return;
         }
         self.show_presence(now, effects);
-        self.recall(effects);
+        self.serve_held(now, effects);
+        self.recall(now, effects);
         self.keep(now, effects);
         self.rest(now, effects);
     }
@@ -230,7 +243,8 @@ impl Room {
             .filter(|_| !self.compaction.is_running())
             .map(|since| since.plus(self.limits.room_idle_ms));
         let compaction = self.compaction.deadline(self.timeline.head(), &self.limits);
-        let keeping = [self.retry.due(), compaction];
+        let eased = self.eased_until.filter(|_| !self.operations.is_empty());
+        let keeping = [self.retry.due(), compaction, eased];
         [presence, self.presence.deadline(), idle]
             .into_iter()
             .chain(keeping)
@@ -242,6 +256,13 @@ impl Room {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.timeline.epoch()
+    }
+
+    /// Whether the document has what nobody may be told yet: operations that are not durable. Who
+    /// was told would give them back after a crash, beside a retry that applies them again.
+    #[must_use]
+    pub fn has_untold(&self) -> bool {
+        self.gate.operations() > 0
     }
 
     /// Where the room stands: its last durable entry.
@@ -309,10 +330,19 @@ impl Room {
         self.document.marks(update)
     }
 
-    /// What the document has, as an encoded state vector.
+    /// What everybody was told, as an encoded state vector: all that the document has, but
+    /// operations that are not durable.
     #[must_use]
     pub fn state_vector(&self) -> Bytes {
-        self.document.state_vector()
+        match self.has_untold() {
+            false => self.document.state_vector(),
+            true => self.document.state_vector_but(self.told_clock),
+        }
+    }
+
+    /// Somebody waits until nothing is untold: no more operations come in for a moment.
+    pub fn ease(&mut self, now: Now) {
+        self.eased_until = Some(now.mono.plus(EASE_MS));
     }
 
     /// How a kept cursor catches up.

@@ -142,8 +142,12 @@ impl Room {
     }
 
     /// Asks the store about the operations that wait, unless it is being asked.
-    pub(super) fn recall(&mut self, effects: &mut Vec<Effect>) {
-        if self.operations.asked > 0 || self.operations.is_empty() {
+    pub(super) fn recall(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        // Who waits to catch up comes first: more operations would make it wait longer.
+        self.eased_until = self.eased_until.filter(|until| now.mono < *until);
+        let is_eased = self.eased_until.is_some();
+        let is_due = self.operations.asked == 0 && self.held.is_empty() && !is_eased;
+        if !is_due || self.operations.is_empty() {
             return;
         }
         let through = self.follow();
@@ -222,8 +226,10 @@ impl Room {
             let event = Event::Refused { ticket, refusal };
             effects.push(Effect::Tell { session, event });
         }
-        if let (Some(known), Some(stamps)) = (&known, &mut self.operations.stamps) {
-            stamps.forget(known.as_of);
+        match (&known, &mut self.operations.stamps) {
+            (Some(known), Some(stamps)) => stamps.forget(known.as_of),
+            // What it was to write before it answered is perhaps not written: from the beginning.
+            _ => self.operations.stamps = None,
         }
     }
 
@@ -233,7 +239,7 @@ impl Room {
             let first = known.results.get(&operation.id);
             let result = match first.or_else(|| self.operations.pending.get(&operation.id)) {
                 Some(first) => self.again(operation, first, known),
-                None => match self.perform(operation, &push.actor, known, now, effects) {
+                None => match self.perform(operation, &push.actor, known, now) {
                     Ok(result) => result,
                     Err(reason) => return self.broke(reason, effects),
                 },
@@ -292,7 +298,6 @@ impl Room {
         actor: &Actor,
         known: &Known,
         now: Now,
-        effects: &mut Vec<Effect>,
     ) -> Result<OpResult, String> {
         let place = &operation.place;
         let meta = self.meta(place, known);
@@ -301,6 +306,9 @@ impl Room {
             return Ok(verdict.result);
         }
         let mut result = verdict.result;
+        if !self.has_untold() {
+            self.told_clock = self.document.own_clock();
+        }
         let written = match verdict.write.as_ref().map(Draft::lend) {
             None => None,
             Some(write) => match self.document.write(place, write) {
@@ -311,7 +319,6 @@ impl Room {
         };
         let mut meta = verdict.meta;
         if let Some(written) = &written {
-            self.tell_live(None, written.update.clone(), effects);
             let version = Version(self.timeline.head().0 + self.gate.entries() + 1);
             result.version = version;
             for change in &written.changes {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use roundtable::ids::SessionId;
 use roundtable::room::Departure;
 
+use crate::caller::counted;
 use crate::client::{Client, includes};
 use crate::server;
 use crate::store::Verdict;
@@ -85,6 +86,7 @@ impl World {
         for at in 0..self.readers.len() {
             is_busy |= self.reader_goes_on(at);
         }
+        is_busy |= self.callers_go_on();
         self.pass(6_000);
         is_busy || !self.errands.is_empty()
     }
@@ -212,6 +214,10 @@ impl World {
         let durable = match self.model.current(room) {
             Some(history) => {
                 history.check_records();
+                let counted = counted(&history.json_at(history.head()));
+                // Two servers that wrote at once merged, in another order than the log's.
+                let is_same = history.is_raced || counted == history.counted;
+                assert!(is_same, "G5: each add counts once");
                 // What was written beside the room it hears of when it next writes itself.
                 let at = stands.unwrap_or(history.head());
                 let mut beyond = history.entries[at.0 as usize..].iter();

@@ -146,6 +146,7 @@ impl Client {
                     | Refusal::TooLarge => panic!("{} is refused: {refusal:?}", self.user),
                 }
             }
+            Packet::Pushed(..) => panic!("{} operates on nothing", self.user),
             Packet::Ended(end) => match end {
                 End::EpochChanged => vec![Reaction::Forget],
                 End::RoomDeleted | End::Internal | End::Unavailable | End::Idle => {

@@ -13,6 +13,8 @@ pub enum Fault {
     UpdateDropped,
     /// A diff lacks its first chunk.
     ChunkDropped,
+    /// The result of an operation is not kept.
+    ResultLost,
     /// That somebody left is not told.
     PresenceGhost,
     /// A snapshot has everything but its last entry.
@@ -56,7 +58,7 @@ fn an_update_that_is_not_sent_is_caught() {
 
 #[test]
 fn a_diff_that_lacks_something_is_caught() {
-    caught(Fault::ChunkDropped, 20, &["G3"]);
+    caught(Fault::ChunkDropped, 50, &["G3"]);
 }
 
 #[test]
@@ -71,10 +73,15 @@ fn a_snapshot_that_is_one_entry_short_is_caught() {
 
 #[test]
 fn content_of_a_deleted_epoch_is_caught() {
-    caught(Fault::OldEpochAccepted, 100, &["deleted"]);
+    caught(Fault::OldEpochAccepted, 1_000, &["deleted"]);
 }
 
 #[test]
 fn an_ack_that_is_lost_is_caught() {
     caught(Fault::AckLost, 5, &["G1"]);
+}
+
+#[test]
+fn a_result_that_is_not_kept_is_caught() {
+    caught(Fault::ResultLost, 2_000, &["G5"]);
 }

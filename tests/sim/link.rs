@@ -7,9 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use roundtable::hub::Gathered;
 use roundtable::hub::outbox::{LiveCursor, Outbox};
-use roundtable::ids::SessionId;
+use roundtable::ids::{Position, SessionId};
 use roundtable::room::index::StateVector;
 use roundtable::room::message::{Presented, Shown};
+use roundtable::room::operation::{OpResult, Operation};
 use roundtable::room::{End, Event, Input, LiveEvent, Occasion, Refusal, Ticket};
 use roundtable::wire::{Request, yjs};
 
@@ -22,6 +23,7 @@ const READY_BYTES: usize = 2_000;
 pub enum Said {
     Sync(StateVector),
     Submit(Ticket, Occasion, Bytes),
+    Operate(Vec<Operation>),
     Present(Vec<Presented>),
     AskPresence,
     Goodbye,
@@ -36,6 +38,7 @@ pub enum Packet {
     Presence(Vec<Seen>),
     Missing(StateVector),
     Kept(Vec<Ticket>),
+    Pushed(Vec<OpResult>, Position),
     Refused(Ticket, Refusal),
     Ended(End),
 }
@@ -55,6 +58,7 @@ pub struct Live {
 pub enum Peer {
     Client(usize),
     Reader(usize),
+    Caller(usize),
 }
 
 /// One connection.
@@ -140,6 +144,12 @@ impl Link {
                 occasion,
                 update,
             },
+            Said::Operate(operations) => Input::Operate {
+                session,
+                ticket: Ticket(0),
+                client: None,
+                operations,
+            },
             Said::Present(states) => Input::Present { session, states },
             Said::AskPresence => Input::AskPresence { session },
         }))
@@ -181,7 +191,9 @@ impl Link {
     fn take(&mut self, event: Event) {
         self.untaken -= 1;
         let packet = match event {
-            Event::Pushed { .. } => return,
+            Event::Pushed {
+                results, position, ..
+            } => Packet::Pushed(results, position),
             Event::Diff {
                 chunks,
                 since,

@@ -4,6 +4,7 @@
 //! `ROUNDTABLE_SEED=42 cargo test --test sim ap16 -- --nocapture` replays one seed step by step;
 //! `make sim` lives through very many. See `docs/RELIABILITY.md`.
 
+mod caller;
 mod calm;
 mod client;
 mod dice;

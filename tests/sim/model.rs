@@ -10,16 +10,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use roundtable::hub::loader::Opened;
 use roundtable::hub::rows;
-use roundtable::ids::{Epoch, RoomId, Version};
+use roundtable::ids::{Epoch, OpId, RoomId, UnixMillis, Version};
 use roundtable::room::document::Applied;
 use roundtable::room::entry::{Change, ChangeKind, FieldChange, Value};
 use roundtable::room::index::StateVector;
 use roundtable::room::{Document, Entry, Holdings};
 
+use crate::caller::{begins, counts};
 use crate::client::includes;
 use crate::document::lower_clocks;
 use crate::records::{Records, records_in};
 use crate::store::SlowStore;
+use crate::world::RETENTION_MS;
 
 /// The Yjs client ids of those who write beside the server.
 pub const OUTSIDERS_MAX: u64 = 100;
@@ -34,6 +36,10 @@ pub struct History {
     /// Another process wrote beside the one that is live. What two write at once is not judged
     /// again: its events may say what was so before the other's.
     pub is_raced: bool,
+    /// Operations in it, and when: each once, as long as the log is kept.
+    ops: BTreeMap<OpId, UnixMillis>,
+    /// What callers counted, by the log.
+    pub counted: Option<u64>,
     /// The records at each version, as their events tell them.
     records: Records,
     /// What the epochs before held.
@@ -174,6 +180,8 @@ impl History {
             entries: Vec::new(),
             document: Document::new(1, StateVector::default()),
             is_raced: false,
+            ops: BTreeMap::new(),
+            counted: None,
             records: Records::default(),
             former,
         }
@@ -214,7 +222,20 @@ impl History {
             assert_eq!(alike(events), alike(changes), "G4: what an entry says");
             self.records.take(&entry, true);
         }
+        self.count(&entry);
         self.entries.push(entry);
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        let Some(op) = &entry.op else { return };
+        let before = self.ops.insert(op.clone(), entry.at);
+        let is_new = before.is_none_or(|before| entry.at.0 - before.0 > RETENTION_MS as i64);
+        assert!(is_new, "G5: {op:?} is applied twice");
+        self.counted = match self.counted {
+            _ if begins(op) => Some(0),
+            Some(counted) if counts(op) => Some(counted + 1),
+            _ => None,
+        };
     }
 
     /// The document at a version.

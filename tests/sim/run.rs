@@ -23,6 +23,8 @@ pub enum Outcome {
 pub struct Tally {
     pub entries: u64,
     pub acks: u64,
+    /// Answers to operations.
+    pub operations: u64,
     pub live: u64,
     pub openings: u64,
     pub deletions: u64,
@@ -36,6 +38,7 @@ impl Tally {
     pub fn add(&mut self, other: &Self) {
         self.entries += other.entries;
         self.acks += other.acks;
+        self.operations += other.operations;
         self.live += other.live;
         self.openings += other.openings;
         self.deletions += other.deletions;

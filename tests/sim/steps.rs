@@ -14,7 +14,8 @@ impl World {
         let at = self.dice.below(self.clients.len());
         let room = self.dice.below(self.places.len());
         match self.dice.below(1_000) {
-            0..190 => self.edit(at),
+            0..170 => self.edit(at),
+            170..190 => self.caller_acts(),
             190..330 => self.room_reads(room),
             330..510 => self.client_hears(at),
             510..650 => self.store_acts(),
@@ -24,7 +25,8 @@ impl World {
             785..860 => self.come_or_go(at),
             860..880 => self.notice(),
             880..895 => self.repeat(at),
-            895..940 => self.reader_acts(),
+            895..920 => self.reader_acts(),
+            920..940 => self.caller_acts(),
             940..950 => self.write_beside(room),
             950..984 => self.wait(),
             984..988 => self.lose_power(),
@@ -161,6 +163,7 @@ impl World {
             && is_synced
             && let Place::Live(host) = &self.places[room]
             && host.links.get(&session).is_some_and(|link| link.is_quiet())
+            && !host.room.has_untold()
         {
             let has = self.clients[at].copy.clocks();
             let wanted = server::clocks(&host.room);

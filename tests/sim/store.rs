@@ -11,15 +11,18 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::poll_fn;
 use parking_lot::Mutex;
-use roundtable::ids::{Epoch, RoomId, UnixMillis, Version};
+use roundtable::ids::{Epoch, OpId, RoomId, UnixMillis, Version};
 use roundtable::room::Document;
 use roundtable::room::index::StateVector;
 use roundtable::store::audit::Audit;
 use roundtable::store::memory::Memory;
 use roundtable::store::quarantine::Quarantine;
-use roundtable::store::records::Records;
+use roundtable::store::records::{
+    Conflict, ConflictQuery, Recall, RecordKey, RecordQuery, RecordRow, Records, Resolved,
+};
 use roundtable::store::{Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store};
 use roundtable::wire::stored;
+use uuid::Uuid;
 
 use crate::faults::Fault;
 
@@ -148,7 +151,7 @@ impl Store for SlowStore {
     }
 
     fn records(&self) -> &dyn Records {
-        self.memory.records()
+        self
     }
 
     fn audit(&self) -> &dyn Audit {
@@ -164,7 +167,12 @@ impl Store for SlowStore {
     }
 
     async fn append(&self, appends: &[Append]) -> Result<Vec<Appended>, Failure> {
-        self.call(self.memory.append(appends)).await
+        let mut appends = appends.to_vec();
+        if self.fault == Some(Fault::ResultLost) {
+            let with_rows = appends.iter_mut().filter(|append| !append.rows.is_empty());
+            with_rows.for_each(|append| append.ops.clear());
+        }
+        self.call(self.memory.append(&appends)).await
     }
 
     async fn read(
@@ -219,3 +227,53 @@ impl Store for SlowStore {
 
 /// The store as rooms are given it.
 pub type Shared = Arc<SlowStore>;
+
+#[async_trait]
+impl Records for SlowStore {
+    async fn recall(
+        &self,
+        room: &RoomId,
+        epoch: Epoch,
+        ops: &[OpId],
+        records: &[RecordKey],
+    ) -> Result<Recall, Failure> {
+        let recall = self.memory.records().recall(room, epoch, ops, records);
+        self.call(recall).await
+    }
+
+    async fn project(
+        &self,
+        room: &RoomId,
+        epoch: Epoch,
+        from: Version,
+        to: Version,
+        records: &[RecordRow],
+    ) -> Result<bool, Failure> {
+        let project = self
+            .memory
+            .records()
+            .project(room, epoch, from, to, records);
+        self.call(project).await
+    }
+
+    async fn list(
+        &self,
+        room: &RoomId,
+        epoch: Epoch,
+        query: &RecordQuery,
+    ) -> Result<(Version, Vec<RecordRow>), Failure> {
+        self.memory.records().list(room, epoch, query).await
+    }
+
+    async fn conflicts(&self, query: &ConflictQuery) -> Result<Vec<Conflict>, Failure> {
+        self.memory.records().conflicts(query).await
+    }
+
+    async fn conflict(&self, id: Uuid) -> Result<Option<Conflict>, Failure> {
+        self.memory.records().conflict(id).await
+    }
+
+    async fn resolve(&self, id: Uuid, resolved: &Resolved) -> Result<bool, Failure> {
+        self.memory.records().resolve(id, resolved).await
+    }
+}

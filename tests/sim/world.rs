@@ -14,6 +14,7 @@ use roundtable::room::{
 };
 use uuid::Uuid;
 
+use crate::caller::Caller;
 use crate::client::{Client, Reaction, includes};
 use crate::dice::Dice;
 use crate::document::Copy;
@@ -29,6 +30,9 @@ use crate::store::{Shared, SlowStore};
 const ROOMS: usize = 2;
 const CLIENTS: usize = 5;
 const READERS: usize = 2;
+/// How long the log is kept, and with it what operations came to.
+pub const RETENTION_MS: u64 = 1_500;
+const CALLERS: usize = 4;
 const STEPS: usize = 200;
 
 /// The most that one batch of a mailbox adds to a backlog, here.
@@ -50,6 +54,7 @@ pub struct World {
     pub places: Vec<Place>,
     pub clients: Vec<Client>,
     pub readers: Vec<Reader>,
+    pub callers: Vec<Caller>,
     /// Connections whose room is gone: what was said last is still read.
     pub orphans: Vec<Link>,
     pub store: Shared,
@@ -72,7 +77,7 @@ fn limits() -> Limits {
         backlog_bytes_max: 30_000,
         entry_bytes_max: 300,
         snapshot_every_entries: 5,
-        log_retention_ms: 1_500,
+        log_retention_ms: RETENTION_MS,
         recent_entries_max: 6,
         sync_chunk_bytes: 500,
         ring_bytes_max: 1_500,
@@ -94,6 +99,9 @@ impl World {
             places: names.iter().map(|_| Place::Closed).collect(),
             clients: Vec::new(),
             readers: Vec::new(),
+            callers: (0..CALLERS)
+                .map(|index| Caller::new(index % ROOMS))
+                .collect(),
             orphans: Vec::new(),
             store: Arc::new(SlowStore::new(fault)),
             errands: Vec::new(),
@@ -268,6 +276,12 @@ impl World {
 
     /// What is said to a session has to be true.
     fn note(&mut self, room: usize, epoch: Epoch, session: SessionId, event: &Event) {
+        if let Event::Pushed {
+            results, position, ..
+        } = event
+        {
+            return self.note_pushed(room, results, *position);
+        }
         let Event::Kept {
             tickets, version, ..
         } = event

@@ -68,6 +68,18 @@ impl Document {
         Ok(Written { update, changes })
     }
 
+    /// How much the server wrote since the room was opened: its own client's clock.
+    #[must_use]
+    pub fn own_clock(&self) -> u32 {
+        self.index.own_clock()
+    }
+
+    /// What the document has, encoded, but what the server wrote from a clock on.
+    #[must_use]
+    pub fn state_vector_but(&self, own_clock: u32) -> Bytes {
+        self.index.state_vector_but(own_clock)
+    }
+
     /// Whether a root is something else than a collection.
     #[must_use]
     pub fn is_free_form(&self, root: &str) -> bool {

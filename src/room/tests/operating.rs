@@ -505,10 +505,15 @@ fn op15_when_the_store_cannot_say_what_it_knows_nothing_is_applied() {
     let effects = table.world.tell(Input::Recalled { recalled: None });
     assert_eq!(told(&effects, 1), [refused(1, Refusal::Unavailable)]);
     assert_eq!(table.json(), r#"{"tasks":{"t1":{"n":1,"name":"milk"}}}"#);
-    assert_eq!(
-        table.one(op("1", Set, "t1", js!({"n": 2}))).status,
-        Status::Applied
+    // It is asked from the beginning again: nobody knows what it wrote.
+    let again = table.operate(1, vec![op("1", Set, "t1", js!({"n": 2}))]);
+    let from_the_beginning = Some(Version(1));
+    assert!(
+        matches!(&again[..], [Effect::Recall { through, .. }] if *through == from_the_beginning)
     );
+    let effects = table.serve(again);
+    let results = results_in(&effects).expect("answered");
+    assert_eq!(results[0].status, Status::Applied);
 }
 
 #[test]
@@ -631,7 +636,7 @@ fn op20_what_is_no_collection_or_no_record_is_not_written_over() {
 }
 
 #[test]
-fn op21_everyone_else_gets_the_update_at_once_and_reads_the_same() {
+fn op21_everyone_else_gets_the_update_once_it_is_durable_and_reads_the_same() {
     let mut table = with_task();
     let ada = table.client(11);
     let bob = table.client(12);
@@ -663,4 +668,48 @@ fn op21_everyone_else_gets_the_update_at_once_and_reads_the_same() {
         bob.take(update);
     }
     assert_eq!(bob.json(), table.json());
+}
+
+#[test]
+fn op21_nobody_is_told_of_an_operation_before_it_is_durable() {
+    let mut table = with_task();
+    table.world.attach_as(3, Access::Write, Listen::Live);
+    let had = table.world.room.state_vector();
+    let asked = table.operate(1, vec![op("1", Increment, "t1", js!({"n": 1}))]);
+    let Some(Effect::Recall {
+        through,
+        operations,
+        places,
+    }) = asked.into_iter().next()
+    else {
+        panic!("the store is asked");
+    };
+    let recalled = table.recall(through, &operations, &places);
+    let appending = table.world.tell(Input::Recalled { recalled });
+    let is_live = |effects: &[Effect]| effects.iter().any(|it| matches!(it, Effect::Live { .. }));
+    assert!(table.world.room.has_untold() && !is_live(&appending));
+    // A reader that stands here has not been told, and who catches up waits.
+    assert_eq!(table.world.room.state_vector(), had);
+    let waiting = table.world.tell(Input::Sync {
+        session: SessionId(3),
+        state_vector: Bytes::from_static(&[0]),
+    });
+    assert_eq!(told(&waiting, 3), []);
+    // So do further operations.
+    let more = table.operate(1, vec![op("2", Increment, "t1", js!({"n": 1}))]);
+    assert_eq!(more, []);
+    let kept = table.serve(appending);
+    assert!(is_live(&kept) && table.world.room.state_vector() != had);
+    let caught_up = told(&kept, 3);
+    let Some(Event::Diff { chunks, as_of, .. }) = caught_up.first() else {
+        panic!("{caught_up:?}");
+    };
+    assert_eq!(
+        *as_of,
+        table.world.room.live_count() - 1,
+        "the second one follows"
+    );
+    let eve = Client::new(13);
+    chunks.iter().for_each(|chunk| eve.take(chunk));
+    assert_eq!(eve.json(), r#"{"tasks":{"t1":{"n":2,"name":"milk"}}}"#);
 }

@@ -38,7 +38,7 @@ pub async fn show(
     let (mut response, position) = if wants_bytes {
         let asked = app
             .hub
-            .ask(&room, &grant, |room, _| (room.state(), room.position()));
+            .ask_told(&room, &grant, |room, _| (room.state(), room.position()));
         let (state, position) = asked.await?;
         (
             ([(header::CONTENT_TYPE, OCTETS)], state).into_response(),

@@ -61,7 +61,7 @@ pub async fn exchange(
             }
         }
     }
-    let asked = app.hub.ask(&room, &grant, move |room, _| {
+    let asked = app.hub.ask_told(&room, &grant, move |room, _| {
         let diff = match state_vector.is_empty() {
             true => room.diff(&[0]),
             false => room.diff(&state_vector),
