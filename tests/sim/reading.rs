@@ -95,6 +95,10 @@ impl World {
         if let Some(host) = self.host(room) {
             assert!(host.refill(session).is_empty());
         }
+        // Who is given a state waits until all of it may be told.
+        if self.host(room).is_some_and(|host| host.room.has_untold()) {
+            return;
+        }
         let Some(link) = self.link(room, session) else {
             return self.readers[at].lose();
         };
