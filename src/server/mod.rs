@@ -153,6 +153,7 @@ async fn told_to_stop() -> anyhow::Result<()> {
 async fn upkeep(metrics: PrometheusHandle, hub: Hub) {
     loop {
         hub.count_quarantined().await;
+        hub.inbox().cleanup();
         tokio::time::sleep(Duration::from_millis(METRICS_UPKEEP_MS)).await;
         metrics.run_upkeep();
     }

@@ -193,6 +193,11 @@ pub(super) struct Flags {
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) snapshot_every: u64,
 
+    /// How long lines of the audit log are kept: 90d, 12h, seconds.
+    #[arg(long, value_name = "SPAN", default_value = "90d", value_parser = span)]
+    #[arg(help_heading = KEEPING)]
+    pub(super) audit_retention: Span,
+
     /// Seconds that a room without connections stays in memory.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, help_heading = KEEPING)]
     #[arg(value_parser = clap::value_parser!(u64).range(..=86_400))]

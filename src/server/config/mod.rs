@@ -342,6 +342,7 @@ impl Limits {
             drain_ms: flags.drain_seconds * 1_000,
             snapshot_every_entries: flags.snapshot_every,
             log_retention_ms: flags.log_retention.0,
+            audit_retention_ms: flags.audit_retention.0,
             ..usual
         }
     }

@@ -1,11 +1,14 @@
 //! Owns the API over HTTP: what its handlers share.
 
 pub mod changes;
+pub mod conflicts;
 pub mod doc;
+pub mod inbox;
 pub mod list;
 pub mod push;
 pub mod records;
 pub mod rooms;
+pub mod status;
 pub mod sync;
 
 use std::any::Any;
