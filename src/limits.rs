@@ -72,11 +72,14 @@ pub struct Limits {
     pub connections_max: usize,
     /// Sessions of one room: a delta is written once for each of them.
     pub sessions_per_room_max: usize,
-    /// Bad tokens of one address in a minute, before it is answered with "too fast".
+    /// Bad tokens of one address in a minute, before it is answered with "too fast"; 0 is any.
     pub auth_failures_per_minute_max: u32,
-    /// Ordinary requests of one user within [`Self::requests_window_ms`].
+    /// Ordinary requests of one user within [`Self::requests_window_ms`]; 0 is any.
     pub requests_max: u32,
-    /// The window for [`Self::requests_max`]; streams and waiting requests do not count.
+    /// Polls, streams and waiting requests of one user in that window: who waits in a busy room
+    /// asks again with every version. 0 is any.
+    pub polls_max: u32,
+    /// The window for both.
     pub requests_window_ms: u64,
 
     // How long.
@@ -171,6 +174,7 @@ impl Default for Limits {
             sessions_per_room_max: 20_000,
             auth_failures_per_minute_max: 60,
             requests_max: 1_000,
+            polls_max: 10_000,
             requests_window_ms: 15 * 60 * 1_000,
             handshake_ms_max: 10_000,
             heartbeat_ms: 15_000,

@@ -209,4 +209,34 @@ mod tests {
         log.note(event(6));
         assert_eq!(noted(&store).await, [0, 1, 2]);
     }
+
+    struct At(i64);
+
+    impl crate::hub::Clock for At {
+        fn now(&self) -> crate::ids::Now {
+            crate::ids::Now {
+                wall: UnixMillis(self.0),
+                ..crate::ids::Now::default()
+            }
+        }
+
+        fn random(&self) -> u128 {
+            7
+        }
+    }
+
+    #[tokio::test]
+    async fn au6_what_is_older_than_the_retention_is_forgotten() {
+        let store = Arc::new(Memory::open());
+        let lines: Vec<AuditEvent> = (0..6_000).map(event).collect();
+        store.audit().record(&lines).await.expect("kept");
+        let limits = Limits {
+            audit_retention_ms: 1_000,
+            ..Limits::default()
+        };
+        let hub = Hub::new(store.clone(), Arc::new(At(6_990)), Arc::new(limits));
+        assert_eq!(hub.forget_audit().await, Ok(5_990));
+        assert_eq!(noted(&store).await, (5_990..6_000).collect::<Vec<_>>());
+        assert_eq!(hub.forget_audit().await, Ok(0));
+    }
 }

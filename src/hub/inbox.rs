@@ -5,14 +5,13 @@
 
 mod listener;
 
-use std::collections::VecDeque;
 use std::collections::hash_map::Entry as Slot;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use rustc_hash::FxHashMap;
 
 pub use listener::{Listener, TooManyTopics};
 
@@ -119,7 +118,7 @@ pub struct Inbox {
 
 #[derive(Default)]
 struct Inner {
-    queues: FxHashMap<Arc<str>, Queue>,
+    queues: HashMap<Arc<str>, Queue>,
     /// For everybody, and for topics.
     broadcasts: Queue,
     /// The latest timestamp that anybody was given.

@@ -356,7 +356,7 @@ impl Hub {
         let tasks = self.shared.tasks.wait();
         let is_durable = tokio::time::timeout(within, tasks).await.is_ok();
         // What happened is worth a moment more; a database that is away is not waited for.
-        let noted = tokio::time::timeout(within / 4, self.shared.audit.end());
+        let noted = tokio::time::timeout(within / 8, self.shared.audit.end());
         if noted.await.is_err() {
             tracing::warn!("audit lines are lost: they could not be written in time");
         }

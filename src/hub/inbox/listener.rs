@@ -1,11 +1,10 @@
 //! Owns who listens to messages: a bounded queue per connection, and the topics that it follows.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
-use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Inbox, Parcel};
 use crate::hub::census::Seat;
@@ -18,7 +17,7 @@ pub struct TooManyTopics;
 pub struct Listener {
     inbox: Arc<Inbox>,
     ear: Arc<Ear>,
-    topics: FxHashSet<Arc<str>>,
+    topics: HashSet<Arc<str>>,
     /// Whoever waits with one request is no connection.
     _seat: Option<Seat>,
 }
@@ -60,10 +59,10 @@ impl Ear {
 /// All listeners.
 #[derive(Debug, Default)]
 pub(super) struct Ears {
-    users: FxHashMap<Arc<str>, Vec<Arc<Ear>>>,
-    topics: FxHashMap<Arc<str>, Vec<Arc<Ear>>>,
+    users: HashMap<Arc<str>, Vec<Arc<Ear>>>,
+    topics: HashMap<Arc<str>, Vec<Arc<Ear>>>,
     /// Those who hear every topic, and judge for themselves.
-    all_topics: FxHashMap<u64, Arc<Ear>>,
+    all_topics: HashMap<u64, Arc<Ear>>,
     followed: usize,
     numbers: u64,
 }
@@ -82,7 +81,7 @@ impl Ears {
     }
 
     pub(super) fn tell_topics(&self, topics: &[Arc<str>], parcel: &Arc<Parcel>) {
-        let mut told = FxHashSet::default();
+        let mut told = HashSet::new();
         let following = topics.iter().filter_map(|topic| self.topics.get(topic));
         for ear in following.flatten().chain(self.all_topics.values()) {
             // Who follows two of the topics is told once.
@@ -140,7 +139,7 @@ impl Inbox {
         Listener {
             inbox: self.clone(),
             ear,
-            topics: FxHashSet::default(),
+            topics: HashSet::new(),
             _seat: seat,
         }
     }
@@ -215,7 +214,7 @@ impl Drop for Listener {
     }
 }
 
-fn take_out(all: &mut FxHashMap<Arc<str>, Vec<Arc<Ear>>>, name: &str, ear: &Ear) {
+fn take_out(all: &mut HashMap<Arc<str>, Vec<Arc<Ear>>>, name: &str, ear: &Ear) {
     if let Some(ears) = all.get_mut(name) {
         ears.retain(|other| other.number != ear.number);
         if ears.is_empty() {

@@ -9,11 +9,12 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::super::App;
 use super::super::caller::{Caller, Params, Segments};
+use super::super::door::Witness;
 use super::super::problem::Problem;
 use super::number;
 use crate::hub::conflicts::{Choice, Unresolved};
@@ -159,6 +160,7 @@ pub async fn list(
 /// answered with the conflict once the chosen value is durable. Twice is a conflict: 409.
 pub async fn resolve(
     State(app): State<App>,
+    witness: Witness,
     Caller(bearer): Caller,
     Segments(segments): Segments,
     body: Result<Bytes, BytesRejection>,
@@ -173,7 +175,11 @@ pub async fn resolve(
     require(&grant, Access::Write, app.hub.now().wall)?;
     let (choice, client) = read(&body)?;
     let ended = (app.hub).end_conflict(&conflict, grant, client, choice);
-    conflict.resolved = Some(ended.await?);
+    let resolved = ended.await?;
+    let room = Some(conflict.room.as_str().to_owned());
+    let detail = json!({ "conflict": conflict.row.id, "resolution": resolved.resolution });
+    witness.note(&app, "resolve", room, true, detail);
+    conflict.resolved = Some(resolved);
     Ok(Json(conflict.into()))
 }
 

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::super::App;
 use super::super::caller::{Caller, Params};
+use super::super::door::Witness;
 use super::super::problem::Problem;
 use super::number;
 use crate::auth::{Bearer, Denied};
@@ -152,6 +153,7 @@ pub async fn send(
 /// one of the topics; for admins.
 pub async fn broadcast(
     State(app): State<App>,
+    witness: Witness,
     Caller(bearer): Caller,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Problem> {
@@ -159,6 +161,7 @@ pub async fn broadcast(
     let topics_max = app.hub.limits().inbox_topics_max;
     let (words, topics) = messages::read_broadcast(&body?, topics_max)?;
     let from = &bearer.identity.user;
+    let noted = topics.clone();
     let said = match topics {
         None => app.hub.inbox().say_to_everyone(from, words)?,
         Some(topics) => {
@@ -166,6 +169,8 @@ pub async fn broadcast(
             app.hub.inbox().say_in_topics(topics, from, words)?
         }
     };
+    let detail = json!({ "messageId": said.id, "topics": noted });
+    witness.note(&app, "broadcast", None, true, detail);
     Ok(answer(&said))
 }
 
@@ -173,10 +178,13 @@ pub async fn broadcast(
 /// presence lapses by itself.
 pub async fn cleanup(
     State(app): State<App>,
+    witness: Witness,
     Caller(bearer): Caller,
 ) -> Result<Json<Value>, Problem> {
     require_admin(&bearer)?;
-    Ok(Json(json!({ "expired": app.hub.inbox().cleanup() })))
+    let cleaned = json!({ "expired": app.hub.inbox().cleanup() });
+    witness.note(&app, "cleanup", None, true, cleaned.clone());
+    Ok(Json(cleaned))
 }
 
 /// Says no to everybody else.
