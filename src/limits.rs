@@ -72,11 +72,14 @@ pub struct Limits {
     pub connections_max: usize,
     /// Sessions of one room: a delta is written once for each of them.
     pub sessions_per_room_max: usize,
-    /// Bad tokens of one address in a minute, before it is answered with "too fast".
+    /// Bad tokens of one address in a minute, before it is answered with "too fast"; 0 is any.
     pub auth_failures_per_minute_max: u32,
-    /// Ordinary requests of one user within [`Self::requests_window_ms`].
+    /// Ordinary requests of one user within [`Self::requests_window_ms`]; 0 is any.
     pub requests_max: u32,
-    /// The window for [`Self::requests_max`]; streams and waiting requests do not count.
+    /// Polls, streams and waiting requests of one user in that window: who waits in a busy room
+    /// asks again with every version. 0 is any.
+    pub polls_max: u32,
+    /// The window for both.
     pub requests_window_ms: u64,
 
     // How long.
@@ -99,6 +102,24 @@ pub struct Limits {
     /// The longest that `changes?wait=` holds a request; proxies cut at about a minute.
     pub long_poll_ms_max: u64,
 
+    // Messages to users.
+    /// A client without a socket that polls every few seconds finds all that was said meanwhile.
+    pub inbox_kept_ms: u64,
+    /// Messages that one user has waiting; the oldest goes first.
+    pub inbox_messages_max: usize,
+    /// The same in bytes.
+    pub inbox_user_bytes_max: usize,
+    /// A message says that something happened; what happened is in a room.
+    pub inbox_message_bytes_max: usize,
+    /// Users with messages waiting: anybody may be written to, also who never comes.
+    pub inbox_users_max: usize,
+    /// All messages together, each counted once however many it is addressed to.
+    pub inbox_bytes_max: usize,
+    /// What one listener may leave untaken: the oldest is lost to it, and still there to be polled.
+    pub inbox_untaken_max: usize,
+    /// Topics of one listener, and of one broadcast.
+    pub inbox_topics_max: usize,
+
     // What is kept.
     /// Entries after which a snapshot is due: what a cold load has to replay at most.
     pub snapshot_every_entries: u64,
@@ -112,6 +133,10 @@ pub struct Limits {
     pub snapshot_quiet_ms: u64,
     /// Log rows that a snapshot covers are kept this long, for replay and history.
     pub log_retention_ms: u64,
+    /// Audit lines are kept this long.
+    pub audit_retention_ms: u64,
+    /// Audit lines that wait for the database: minutes of its absence, and some megabytes.
+    pub audit_waiting_max: usize,
 
     // What one answer holds.
     /// A large first sync travels in updates of about this size, so that no frame blocks a socket.
@@ -149,6 +174,7 @@ impl Default for Limits {
             sessions_per_room_max: 20_000,
             auth_failures_per_minute_max: 60,
             requests_max: 1_000,
+            polls_max: 10_000,
             requests_window_ms: 15 * 60 * 1_000,
             handshake_ms_max: 10_000,
             heartbeat_ms: 15_000,
@@ -159,12 +185,22 @@ impl Default for Limits {
             retry_ms_max: 5_000,
             drain_ms: 20_000,
             long_poll_ms_max: 60_000,
+            inbox_kept_ms: 5 * 60 * 1_000,
+            inbox_messages_max: 1_000,
+            inbox_user_bytes_max: MIB,
+            inbox_message_bytes_max: 64 * KIB,
+            inbox_users_max: 100_000,
+            inbox_bytes_max: 256 * MIB,
+            inbox_untaken_max: 1_000,
+            inbox_topics_max: 100,
             snapshot_every_entries: 1_000,
             snapshot_every_bytes: 4 * MIB as u64,
             snapshot_every_updates: 2_000,
             snapshot_quiet_updates: 500,
             snapshot_quiet_ms: 5_000,
             log_retention_ms: 30 * 24 * 60 * 60 * 1_000,
+            audit_retention_ms: 90 * 24 * 60 * 60 * 1_000,
+            audit_waiting_max: 10_000,
             sync_chunk_bytes: 256 * KIB,
             changes_page_events: 1_000,
             changes_page_events_max: 10_000,

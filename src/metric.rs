@@ -72,6 +72,8 @@ pub const QUARANTINED: &str = "roundtable_quarantined_total";
 pub const QUARANTINED_ROOMS: &str = "roundtable_quarantined_rooms";
 /// Calls to the database that failed.
 pub const STORE_FAILURES: &str = "roundtable_store_failures_total";
+/// Audit lines that were not written.
+pub const AUDIT_LOST: &str = "roundtable_audit_lost_total";
 
 /// From an embedded database's commit to a database that is nearly away.
 const APPEND_BOUNDS: &[f64] = &[
@@ -147,6 +149,11 @@ pub const ALL: &[Metric] = &[
         STORE_FAILURES,
         Unit::Count,
         "Calls to the database that failed.",
+    ),
+    counter(
+        AUDIT_LOST,
+        Unit::Count,
+        "Lines of the audit log that were not written.",
     ),
 ];
 

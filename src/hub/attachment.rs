@@ -6,13 +6,14 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use super::census::{Census, Seat, Subscription};
 use super::driver::Mail;
 use super::outbox::{Gathered, LiveCursor, Outbox};
 use super::registry::{MAILBOX_KIB, RoomHandle};
 use crate::ids::SessionId;
 use crate::room::operation::Operation;
 use crate::room::{Departure, Event, Grant, Input, Occasion, Ticket};
-use crate::wire::Request;
+use crate::wire::{Dialect, Request};
 
 /// The room's task is gone: whoever attaches next opens the room anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Attachment {
     live: Option<LiveCursor>,
     tickets: u64,
     departure: Departure,
+    /// Who only asks is neither counted as a connection nor as following the room.
+    _counts: (Option<Seat>, Option<Subscription>),
 }
 
 impl Attachment {
@@ -42,7 +45,22 @@ impl Attachment {
             live,
             tickets: 0,
             departure: Departure::Lost,
+            _counts: (None, None),
         }
+    }
+
+    /// The same, counted: whoever listens follows the room, and a Yjs socket is a connection of its
+    /// own.
+    pub(super) fn counted(
+        mut self,
+        census: &Arc<Census>,
+        user: &Arc<str>,
+        dialect: Option<Dialect>,
+    ) -> Self {
+        let is_connection = dialect == Some(Dialect::Yjs);
+        let seat = is_connection.then(|| census.seat(user));
+        self._counts = (seat, dialect.map(|_| census.subscription()));
+        self
     }
 
     /// Tells the room what the peer wants; waits while the room is busy.

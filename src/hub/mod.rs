@@ -2,12 +2,16 @@
 //! transports hold.
 
 pub mod attachment;
+pub mod audit;
+pub mod census;
 mod changes;
 pub mod check;
 pub mod compactor;
+pub mod conflicts;
 pub mod crash;
 mod driver;
 mod errands;
+pub mod inbox;
 pub mod loader;
 pub mod meter;
 pub mod outbox;
@@ -16,6 +20,7 @@ mod quarantine;
 pub mod records;
 mod registry;
 pub mod rows;
+mod say;
 pub mod suspects;
 
 use std::sync::Arc;
@@ -29,9 +34,14 @@ use tokio_util::task::TaskTracker;
 pub use attachment::Attachment;
 pub use changes::Changes;
 pub use outbox::Gathered;
+pub use say::Unsaid;
 
+use self::audit::AuditLog;
+use self::census::Census;
+use self::conflicts::Resolving;
 use self::crash::{CrashJournal, DeadRun};
 use self::driver::{Arrival, Mail};
+use self::inbox::Inbox;
 use self::meter::Meter;
 use self::outbox::Outbox;
 use self::projector::Projector;
@@ -71,6 +81,10 @@ pub struct Shared {
     pub meter: Meter,
     /// What rooms are about to do, for the next process.
     pub crash: CrashJournal,
+    /// Who was let in or refused, and what admins did: written behind.
+    pub audit: AuditLog,
+    /// Conflicts that are about to end.
+    pub resolving: Resolving,
     /// What they were doing when an earlier process died, until it is judged.
     pub suspected: Suspected,
     /// Cancelled when the process is about to end: nobody new is let in.
@@ -109,6 +123,8 @@ pub struct Hub {
     shared: Arc<Shared>,
     registry: Arc<Registry>,
     sessions: Arc<AtomicU64>,
+    census: Arc<Census>,
+    inbox: Arc<Inbox>,
 }
 
 impl Hub {
@@ -128,14 +144,18 @@ impl Hub {
         limits: Arc<Limits>,
         crash: CrashJournal,
     ) -> Self {
+        let census = Arc::new(Census::default());
+        let inbox = Inbox::new(clock.clone(), limits.clone(), census.clone());
         let shared = Shared {
             journal: GroupCommit::start(store.clone()),
             projector: Projector::start(store.clone()),
+            audit: AuditLog::start(store.clone(), &limits),
             store,
             clock,
             limits,
             meter: Meter::default(),
             crash,
+            resolving: Resolving::default(),
             suspected: Suspected::of(dead),
             leaving: CancellationToken::new(),
             drain: CancellationToken::new(),
@@ -145,6 +165,8 @@ impl Hub {
             shared: Arc::new(shared),
             registry: Arc::new(Registry::default()),
             sessions: Arc::new(AtomicU64::new(1)),
+            census,
+            inbox: Arc::new(inbox),
         }
     }
 
@@ -175,12 +197,19 @@ impl Hub {
     /// An id that nothing else has: a UUID of version 7.
     #[must_use]
     pub fn fresh_id(&self) -> String {
-        let random = self.shared.clock.random().to_be_bytes();
-        let mut bits = [0; 10];
-        bits.copy_from_slice(&random[..10]);
-        let ms = self.now().wall.0.max(0) as u64;
-        let id = uuid::Builder::from_unix_timestamp_millis(ms, &bits).into_uuid();
-        id.to_string()
+        fresh_id(&*self.shared.clock)
+    }
+
+    /// Messages to users.
+    #[must_use]
+    pub fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    /// Who is connected.
+    #[must_use]
+    pub fn census(&self) -> &Arc<Census> {
+        &self.census
     }
 
     /// How many rooms are in memory.
@@ -220,7 +249,7 @@ impl Hub {
                 .is_ok()
                 && let Ok(attachment) = answer.await
             {
-                return Ok(attachment);
+                return Ok(attachment.counted(&self.census, &user, dialect));
             }
             self.forget(room, &handle);
         }
@@ -347,10 +376,25 @@ impl Hub {
         self.leave();
         self.shared.drain.cancel();
         self.shared.tasks.close();
-        tokio::time::timeout(within, self.shared.tasks.wait())
-            .await
-            .is_ok()
+        let tasks = self.shared.tasks.wait();
+        let is_durable = tokio::time::timeout(within, tasks).await.is_ok();
+        // What happened is worth a moment more; a database that is away is not waited for.
+        let noted = tokio::time::timeout(within / 8, self.shared.audit.end());
+        if noted.await.is_err() {
+            tracing::warn!("audit lines are lost: they could not be written in time");
+        }
+        is_durable
     }
+}
+
+/// A UUID of version 7.
+fn fresh_id(clock: &dyn Clock) -> String {
+    let random = clock.random().to_be_bytes();
+    let mut bits = [0; 10];
+    bits.copy_from_slice(&random[..10]);
+    let ms = clock.now().wall.0.max(0) as u64;
+    let id = uuid::Builder::from_unix_timestamp_millis(ms, &bits).into_uuid();
+    id.to_string()
 }
 
 /// A refusal by the hub, in the words of a room.

@@ -110,7 +110,7 @@ impl Hub {
         Ok((position, portrayed.pop()))
     }
 
-    async fn catch_up(&self, room: &RoomId, position: Position) -> Result<(), Denial> {
+    pub(super) async fn catch_up(&self, room: &RoomId, position: Position) -> Result<(), Denial> {
         if position.version == Version::ZERO {
             return Ok(());
         }
@@ -185,7 +185,11 @@ impl Hub {
     }
 
     /// Counts a call that is about no room.
-    fn told<T>(&self, call: &'static str, answer: Result<T, Failure>) -> Result<T, Denial> {
+    pub(super) fn told<T>(
+        &self,
+        call: &'static str,
+        answer: Result<T, Failure>,
+    ) -> Result<T, Denial> {
         self.meter()
             .outcome(call, "all rooms", answer.as_ref().err());
         answer.map_err(|failure| Denial::from(&failure))

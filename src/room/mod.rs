@@ -29,6 +29,7 @@ pub mod timeline;
 pub mod update;
 mod verdict;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -50,7 +51,7 @@ use self::operate::Operations;
 use self::presence::Presence;
 use self::sessions::Sessions;
 use self::timeline::Timeline;
-use crate::ids::{AppendId, Epoch, Millis, Now, Position, SessionId, Version};
+use crate::ids::{AppendId, Epoch, Millis, Now, Position, SessionId, UnixMillis, Version};
 use crate::limits::Limits;
 
 /// Who wants to be told everything asks again within a commit or two.
@@ -315,6 +316,14 @@ impl Room {
             gone,
             sessions: self.sessions.len(),
         }
+    }
+
+    /// The users who listen, each once.
+    #[must_use]
+    pub fn users(&self, wall: UnixMillis) -> BTreeSet<Arc<str>> {
+        let listeners = self.sessions.listeners(wall);
+        let users = listeners.map(|session| session.grant.identity.user.clone());
+        users.collect()
     }
 
     /// The updates that are merged and not durable yet, unless they take more memory than that.

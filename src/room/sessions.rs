@@ -101,6 +101,14 @@ impl Sessions {
         self.all.keys().copied()
     }
 
+    /// Those who listen and whose grant holds, in no order.
+    pub fn listeners(&self, wall: UnixMillis) -> impl Iterator<Item = &Session> {
+        let is_there = move |session: &&Session| {
+            session.listen != Listen::Answers && session.require(Access::Read, wall).is_ok()
+        };
+        self.all.values().filter(is_there)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -30,6 +30,7 @@ use crate::auth::Secret;
 use crate::hub::{self, Hub};
 use crate::ids::Now;
 use crate::store::{self, Store};
+use crate::transport::door::Door;
 use crate::transport::{self, App, listener};
 
 /// Readiness is red for so long before anything else happens: load balancers look about once a
@@ -38,6 +39,9 @@ const READINESS_LEAD_MS: u64 = 1_000;
 
 /// Histograms are folded this often, or they grow until they are read.
 const METRICS_UPKEEP_MS: u64 = 5_000;
+
+/// What is older than its retention is forgotten this often.
+const FORGET_MS: u64 = 60 * 60 * 1_000;
 
 impl hub::Clock for Clock {
     fn now(&self) -> Now {
@@ -75,6 +79,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
     let app = App {
         hub: hub.clone(),
         auth: access.auth,
+        door: Arc::new(Door::new(&limits)),
         origins: Arc::new(settings.origins.clone()),
         metrics,
         connections: connections.clone(),
@@ -151,8 +156,16 @@ async fn told_to_stop() -> anyhow::Result<()> {
 }
 
 async fn upkeep(metrics: PrometheusHandle, hub: Hub) {
+    let mut forget_at = hub.now().mono;
     loop {
         hub.count_quarantined().await;
+        hub.inbox().cleanup();
+        let now = hub.now().mono;
+        if now >= forget_at {
+            forget_at = now.plus(FORGET_MS);
+            // A failure is counted and logged where it happens; the next round does it.
+            let _ = hub.forget_audit().await;
+        }
         tokio::time::sleep(Duration::from_millis(METRICS_UPKEEP_MS)).await;
         metrics.run_upkeep();
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::clock::Clock;
@@ -16,6 +17,7 @@ use crate::limits::Limits;
 use crate::room::{
     Access, Effect, Event, Grant, Identity, Input, Listen, Occasion, Outcome, Room, Ticket,
 };
+use crate::store::audit::AuditEvent;
 use crate::store::quarantine::Kind;
 use crate::store::{Append, Appended, Store};
 
@@ -133,7 +135,29 @@ pub async fn import(settings: Settings, room: RoomId, file: Option<PathBuf>) -> 
     let opened = opened.context("load the room")?;
     let seed = clock.uuid_v4().as_u128();
     let mut core = Room::open(&opened.standing, opened.document, seed, limits);
-    merge(&mut core, &store, &room, state, clock.now()).await
+    let bytes = state.len();
+    merge(&mut core, &store, &room, state, clock.now()).await?;
+    note(&store, "import", &room, json!({ "bytes": bytes })).await
+}
+
+/// Notes in the audit log what an operator did at the command line.
+pub(super) async fn note(
+    store: &Arc<dyn Store>,
+    action: &str,
+    room: &RoomId,
+    detail: serde_json::Value,
+) -> anyhow::Result<()> {
+    let event = AuditEvent {
+        at: Clock::system().wall(),
+        action: action.into(),
+        user: Some("operator".into()),
+        room: Some(room.as_str().into()),
+        is_allowed: true,
+        address: None,
+        detail: detail.to_string(),
+    };
+    let noted = store.audit().record(&[event]).await;
+    noted.context("note it in the audit log")
 }
 
 /// One session in a room of our own: attach, submit, append, answer.

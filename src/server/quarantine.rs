@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::clock::Clock;
 use super::config::{QuarantineRequest, Settings};
-use super::open_store;
+use super::{offline, open_store};
 use crate::hub::loader;
 use crate::ids::{RoomId, UnixMillis};
 use crate::store::Store;
@@ -76,6 +76,13 @@ async fn release(store: &Arc<dyn Store>, id: CaseId) -> anyhow::Result<()> {
     let (case, _) = find(store, id).await?;
     let now = Clock::system().wall();
     store.quarantine().release(id, now).await?;
+    offline::note(
+        store,
+        "quarantine_release",
+        &case.room,
+        json!({ "case": id.0 }),
+    )
+    .await?;
     let what = match case.kind {
         Kind::Room => format!("room {} may be opened", case.room),
         Kind::Update => format!("the update may come into room {} when it opens", case.room),
@@ -100,6 +107,13 @@ async fn drop_case(store: &Arc<dyn Store>, id: CaseId) -> anyhow::Result<()> {
             format!("room {} is deleted", case.room)
         }
     };
+    offline::note(
+        store,
+        "quarantine_drop",
+        &case.room,
+        json!({ "case": id.0 }),
+    )
+    .await?;
     writeln!(std::io::stdout(), "case {id} is dropped: {what}").context("print")
 }
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,14 +64,14 @@ pub async fn accept(
             () = stop.cancelled() => return,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 // Beyond the limit the connection is closed at once: its peer tries again later.
                 let Ok(permit) = permits.clone().try_acquire_owned() else {
                     continue;
                 };
                 let router = router.clone();
                 tasks.spawn(converse(
-                    stream,
+                    (stream, Peer(address.ip().to_canonical())),
                     router,
                     limits.clone(),
                     stop.clone(),
@@ -103,6 +103,10 @@ pub struct Place {
     _gauge: Arc<Counted>,
 }
 
+/// Where a connection comes from; behind a proxy, that is the proxy.
+#[derive(Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
 struct Counted;
 
 impl Counted {
@@ -119,7 +123,7 @@ impl Drop for Counted {
 }
 
 async fn converse(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     router: Router,
     limits: Arc<Limits>,
     stop: CancellationToken,
@@ -133,6 +137,7 @@ async fn converse(
     };
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(place.clone());
+        request.extensions_mut().insert(peer);
         let router = router.clone();
         async move {
             let answer: Result<_, Infallible> = router.oneshot(request.map(Body::new)).await;

@@ -1,11 +1,13 @@
 //! Owns the router: every URL on one screen, grouped by who calls it.
 
 pub mod caller;
+pub mod door;
 pub mod http;
 pub mod listener;
 mod ops;
 mod outgoing;
 pub mod problem;
+pub mod rate;
 mod socket;
 mod speech;
 mod ws;
@@ -13,12 +15,14 @@ mod ws;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+use self::door::Door;
 use crate::auth::{Auth, Origins};
 use crate::hub::Hub;
 
@@ -29,6 +33,8 @@ pub struct App {
     pub hub: Hub,
     /// Checks tokens.
     pub auth: Auth,
+    /// Counts who asks, and notes who is let in.
+    pub door: Arc<Door>,
     /// The pages that may connect.
     pub origins: Arc<Origins>,
     /// Renders the metrics.
@@ -39,6 +45,7 @@ pub struct App {
 
 /// Every URL.
 pub fn router(app: App) -> Router {
+    let pass = from_fn_with_state(app.clone(), door::pass);
     let rooms = Router::new()
         .route("/rooms", get(http::rooms::list))
         .route(
@@ -60,9 +67,19 @@ pub fn router(app: App) -> Router {
                 .patch(http::records::update)
                 .delete(http::records::delete),
         )
+        .route("/audit", get(http::audit::list))
+        .route("/conflicts", get(http::conflicts::list))
+        .route("/conflicts/{id}/resolve", post(http::conflicts::resolve))
         .route("/sync/batch-changes", post(http::push::batch))
+        .route("/sync/poll", get(http::inbox::poll))
+        .route("/sync/send", post(http::inbox::send))
+        .route("/sync/broadcast", post(http::inbox::broadcast))
+        .route("/sync/cleanup", post(http::inbox::cleanup))
+        .route("/sync/status", get(http::status::show))
+        .route("/sync/stats", get(http::status::show))
         .fallback(http::nothing)
         .method_not_allowed_fallback(http::wrong_method)
+        .layer(pass.clone())
         .layer(CompressionLayer::new())
         .layer(http::body_limit(&app))
         .layer(http::body_timeout(&app))
@@ -70,7 +87,7 @@ pub fn router(app: App) -> Router {
 
     Router::new()
         // Yjs clients.
-        .route("/ws/{*room}", get(ws::open))
+        .route("/ws/{*room}", get(ws::open).layer(pass))
         // Applications.
         .nest("/api/v1", rooms)
         // Operators.

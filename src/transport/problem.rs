@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use crate::auth::Denied;
 use crate::hub::Denial;
+use crate::hub::Unsaid;
+use crate::hub::inbox::Undeliverable;
 use crate::hub::records::Unjudged;
 use crate::room::{End, Refusal};
 use crate::wire::{Code, Violation};
@@ -127,6 +129,32 @@ impl From<Unjudged> for Problem {
             Unjudged::Denied(denial) => denial.into(),
             Unjudged::Refused(refusal) => refusal.into(),
             Unjudged::Ended(end) => end.into(),
+        }
+    }
+}
+
+impl From<Undeliverable> for Problem {
+    fn from(undeliverable: Undeliverable) -> Self {
+        match undeliverable {
+            Undeliverable::TooLarge => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                "the payload is larger than the limit",
+            ),
+            Undeliverable::Full => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "too many messages wait for their users",
+            ),
+        }
+    }
+}
+
+impl From<Unsaid> for Problem {
+    fn from(unsaid: Unsaid) -> Self {
+        match unsaid {
+            Unsaid::Denied(denial) => denial.into(),
+            Unsaid::Undeliverable(undeliverable) => undeliverable.into(),
         }
     }
 }

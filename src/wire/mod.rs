@@ -2,6 +2,7 @@
 
 pub mod columns;
 pub mod json;
+pub mod messages;
 pub mod operations;
 pub mod results;
 pub mod stored;

@@ -207,17 +207,25 @@ onEachStore('access', (check) => {
     const body = buffers(NOTHING, edit())
     const routes = [
       ['GET', '/api/v1/rooms'], ['GET', path], ['DELETE', path], ['GET', `${path}/doc`],
-      ['POST', `${path}/sync`, body], ['GET', `${path}/changes?since=0`]
+      ['POST', `${path}/sync`, body], ['GET', `${path}/changes?since=0`], ['GET', '/api/v1/conflicts'],
+      ['GET', '/api/v1/audit'], ['POST', '/api/v1/sync/broadcast', body], ['POST', '/api/v1/sync/cleanup', body]
+    ]
+    const forAnyToken = [
+      ['GET', '/api/v1/sync/poll'], ['POST', '/api/v1/sync/send', body], ['GET', '/api/v1/sync/status'],
+      ['GET', '/api/v1/sync/stats'], ['POST', '/api/v1/sync/batch-changes', body],
+      ['POST', '/api/v1/conflicts/00000000-0000-7000-8000-000000000000/resolve', body]
     ]
     const headers = { 'content-type': 'application/octet-stream' }
     const tokens = { missing: undefined, ...bad() }
-    for (const [method, route, sent] of routes) {
+    for (const [method, route, sent] of [...routes, ...forAnyToken]) {
       for (const [why, token] of Object.entries(tokens)) {
         const answer = await scene.server.request(method, route, { token, body: sent, headers: sent && headers })
         assert.equal(answer.status, 401, `${method} ${route}, token ${why}: ${answer.status}`)
         mustBeProblem(answer, 'unauthenticated')
         assert.match(answer.headers.get('www-authenticate') ?? '', /^Bearer/i)
       }
+    }
+    for (const [method, route, sent] of routes) {
       const stranger = sign({ sub: 'eve', exp: epochSeconds(60), rooms: { other: 'write' } })
       const answer = await scene.server.request(method, route, { token: stranger, body: sent, headers: sent && headers })
       assert.equal(answer.status, 403, `${method} ${route}, another room's token: ${answer.status}`)

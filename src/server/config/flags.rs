@@ -193,6 +193,11 @@ pub(super) struct Flags {
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) snapshot_every: u64,
 
+    /// How long lines of the audit log are kept: 90d, 12h, seconds.
+    #[arg(long, value_name = "SPAN", default_value = "90d", value_parser = span)]
+    #[arg(help_heading = KEEPING)]
+    pub(super) audit_retention: Span,
+
     /// Seconds that a room without connections stays in memory.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, help_heading = KEEPING)]
     #[arg(value_parser = clap::value_parser!(u64).range(..=86_400))]
@@ -250,4 +255,21 @@ pub(super) struct Flags {
     #[arg(long, value_name = "BYTES", default_value = "8MiB", value_parser = bytes)]
     #[arg(help_heading = LIMITS)]
     pub(super) max_backlog_bytes: Bytes,
+
+    /// Requests of one user within --requests-window, but for those that poll or wait; 0 is any.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000, help_heading = LIMITS)]
+    pub(super) max_requests: u32,
+
+    /// Polls and waiting requests of one user within --requests-window; 0 is any.
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000, help_heading = LIMITS)]
+    pub(super) max_polls: u32,
+
+    /// The window for --max-requests and --max-polls.
+    #[arg(long, value_name = "SPAN", default_value = "15m", value_parser = span)]
+    #[arg(help_heading = LIMITS)]
+    pub(super) requests_window: Span,
+
+    /// Bad tokens of one address in a minute; 0 is any.
+    #[arg(long, value_name = "COUNT", default_value_t = 60, help_heading = LIMITS)]
+    pub(super) max_auth_failures: u32,
 }

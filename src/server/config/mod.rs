@@ -338,10 +338,15 @@ impl Limits {
             connections_max: flags.max_connections as usize,
             rooms_max: flags.max_rooms as usize,
             rooms_per_user_max: flags.max_rooms_per_user as usize,
+            requests_max: flags.max_requests,
+            polls_max: flags.max_polls,
+            requests_window_ms: flags.requests_window.0,
+            auth_failures_per_minute_max: flags.max_auth_failures,
             room_idle_ms: flags.idle_seconds * 1_000,
             drain_ms: flags.drain_seconds * 1_000,
             snapshot_every_entries: flags.snapshot_every,
             log_retention_ms: flags.log_retention.0,
+            audit_retention_ms: flags.audit_retention.0,
             ..usual
         }
     }

@@ -373,6 +373,11 @@ fn cf7_help_names_every_setting_with_its_variable() {
         ("--log-format", "ROUNDTABLE_LOG_FORMAT"),
         ("--config", "ROUNDTABLE_CONFIG"),
         ("--max-backlog-bytes", "ROUNDTABLE_MAX_BACKLOG_BYTES"),
+        ("--audit-retention", "ROUNDTABLE_AUDIT_RETENTION"),
+        ("--max-requests", "ROUNDTABLE_MAX_REQUESTS"),
+        ("--max-polls", "ROUNDTABLE_MAX_POLLS"),
+        ("--requests-window", "ROUNDTABLE_REQUESTS_WINDOW"),
+        ("--max-auth-failures", "ROUNDTABLE_MAX_AUTH_FAILURES"),
     ] {
         assert!(
             help.contains(flag) && help.contains(&format!("[env: {variable}]")),

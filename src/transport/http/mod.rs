@@ -1,11 +1,15 @@
 //! Owns the API over HTTP: what its handlers share.
 
+pub mod audit;
 pub mod changes;
+pub mod conflicts;
 pub mod doc;
+pub mod inbox;
 pub mod list;
 pub mod push;
 pub mod records;
 pub mod rooms;
+pub mod status;
 pub mod sync;
 
 use std::any::Any;
@@ -18,6 +22,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use super::App;
+use super::door::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::problem::Problem;
 use crate::auth::{Origins, origin_allowed};
 use crate::ids::Position;
@@ -85,7 +90,14 @@ pub fn cors(origins: &std::sync::Arc<Origins>) -> CorsLayer {
             header::IF_NONE_MATCH,
             HeaderName::from_static("last-event-id"),
         ])
-        .expose_headers([header::ETAG, EPOCH, VERSION, header::RETRY_AFTER])
+        .expose_headers([
+            header::ETAG,
+            EPOCH,
+            VERSION,
+            RATE_LIMIT,
+            RATE_LIMIT_POLICY,
+            header::RETRY_AFTER,
+        ])
         .max_age(Duration::from_secs(PREFLIGHT_SECONDS))
 }
 

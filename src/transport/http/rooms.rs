@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::App;
 use super::super::caller::{Caller, InRoom, Params, room_named};
+use super::super::door::Witness;
 use super::super::problem::Problem;
 use super::{number, stand};
 use crate::hub::Denial;
@@ -95,7 +96,11 @@ pub async fn show(State(app): State<App>, caller: InRoom) -> Result<Response, Pr
 
 /// `DELETE /rooms/{room}`: 204 once the room is gone from the store; its connections are closed
 /// with 4404.
-pub async fn delete(State(app): State<App>, caller: InRoom) -> Result<StatusCode, Problem> {
+pub async fn delete(
+    State(app): State<App>,
+    witness: Witness,
+    caller: InRoom,
+) -> Result<StatusCode, Problem> {
     let InRoom { room, grant } = caller;
     require(&grant, Access::Admin, app.hub.now().wall)?;
     let exists = app
@@ -112,7 +117,11 @@ pub async fn delete(State(app): State<App>, caller: InRoom) -> Result<StatusCode
         .map_err(|Gone| Denial::Unavailable)?;
     loop {
         match attachment.event().await {
-            Event::Ended(End::RoomDeleted) => return Ok(StatusCode::NO_CONTENT),
+            Event::Ended(End::RoomDeleted) => {
+                let name = Some(room.as_str().to_owned());
+                witness.note(&app, "delete", name, true, json!({}));
+                return Ok(StatusCode::NO_CONTENT);
+            }
             Event::Ended(end) => return Err(end.into()),
             Event::Refused { refusal, .. } => return Err(refusal.into()),
             Event::Diff { .. }

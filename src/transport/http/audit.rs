@@ -1,0 +1,87 @@
+//! Owns `/audit`: who was let in or refused, and what admins did.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::super::App;
+use super::super::caller::{Caller, Params};
+use super::super::problem::Problem;
+use super::inbox::require_admin;
+use super::number;
+use crate::store::audit::{AuditLine, AuditQuery};
+use crate::wire::time::rfc3339;
+
+/// Lines on one page, unless the caller asks for another number.
+const PAGE: u64 = 100;
+
+/// The most lines on one page.
+const PAGE_MAX: u64 = 1_000;
+
+#[derive(Serialize)]
+struct Page {
+    audit: Vec<Line>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    id: String,
+    timestamp: String,
+    action: String,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    detail: Box<RawValue>,
+}
+
+impl From<AuditLine> for Line {
+    fn from(line: AuditLine) -> Self {
+        let event = line.event;
+        Self {
+            id: line.id.to_string(),
+            timestamp: rfc3339(event.at),
+            action: event.action,
+            allowed: event.is_allowed,
+            user_id: event.user,
+            room: event.room,
+            address: event.address,
+            detail: RawValue::from_string(event.detail).unwrap_or_default(),
+        }
+    }
+}
+
+/// `GET /audit?room=&user=&limit=&cursor=`: `{audit, cursor?}`, the newest first; for admins.
+pub async fn list(
+    State(app): State<App>,
+    Caller(bearer): Caller,
+    Params(query): Params,
+) -> Result<Json<impl Serialize>, Problem> {
+    require_admin(&bearer)?;
+    let before = query.get("cursor").map(|text| text.parse());
+    let before = before
+        .transpose()
+        .map_err(|_| Problem::malformed("cursor is none of ours"))?;
+    let limit = number("limit", query.get("limit"))?;
+    let limit = limit.unwrap_or(PAGE).clamp(1, PAGE_MAX) as usize;
+    let wanted = AuditQuery {
+        room: query.get("room").cloned(),
+        user: query.get("user").cloned(),
+        before,
+        limit: limit + 1,
+    };
+    let mut lines = app.hub.audit_lines(&wanted).await?;
+    let has_more = lines.len() > limit;
+    lines.truncate(limit);
+    let last = lines.last().filter(|_| has_more);
+    let cursor = last.map(|line| line.id.to_string());
+    let audit = lines.into_iter().map(Into::into).collect();
+    Ok(Json(Page { audit, cursor }))
+}
