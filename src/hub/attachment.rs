@@ -9,21 +9,33 @@ use bytes::Bytes;
 use super::driver::Mail;
 use super::outbox::{Gathered, LiveCursor, Outbox};
 use super::registry::{MAILBOX_KIB, RoomHandle};
-use crate::ids::SessionId;
+use super::told::{Heard, ToldCursor};
+use crate::ids::{SessionId, Version};
 use crate::room::operation::Operation;
 use crate::room::{Departure, Event, Grant, Input, Occasion, Ticket};
 use crate::wire::Request;
+use crate::wire::notice::Notice;
 
 /// The room's task is gone: whoever attaches next opens the room anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gone;
+
+/// Where a session stands in what the room tells many.
+pub(super) enum Place {
+    /// In a ring of live frames.
+    Live(LiveCursor),
+    /// In what JSON readers hear.
+    Told(ToldCursor),
+    /// Nowhere.
+    None,
+}
 
 /// One connection's hold on one room.
 pub struct Attachment {
     room: Arc<RoomHandle>,
     session: SessionId,
     outbox: Arc<Outbox>,
-    live: Option<LiveCursor>,
+    place: Place,
     tickets: u64,
     departure: Departure,
 }
@@ -33,13 +45,13 @@ impl Attachment {
         room: Arc<RoomHandle>,
         session: SessionId,
         outbox: Arc<Outbox>,
-        live: Option<LiveCursor>,
+        place: Place,
     ) -> Self {
         Self {
             room,
             session,
             outbox,
-            live,
+            place,
             tickets: 0,
             departure: Departure::Lost,
         }
@@ -154,16 +166,36 @@ impl Attachment {
 
     /// Goes on after a diff that includes so many live events.
     pub fn jump(&mut self, as_of: u64) {
-        if let Some(live) = &mut self.live {
+        if let Place::Live(live) = &mut self.place {
             live.jump(as_of);
         }
     }
 
     /// Takes the live frames that come next: whole batches, until there are `bytes_max` or more.
     pub fn gather(&mut self, bytes_max: usize, out: &mut VecDeque<Bytes>) -> Gathered {
-        match &mut self.live {
-            Some(live) => live.gather(self.session, bytes_max, out),
-            None => Gathered::Frames,
+        match &mut self.place {
+            Place::Live(live) => live.gather(self.session, bytes_max, out),
+            Place::Told(_) | Place::None => Gathered::Frames,
+        }
+    }
+
+    /// Takes the messages that come next for a JSON reader that knows the versions up to `version`.
+    pub(super) fn hear(
+        &mut self,
+        version: &mut Version,
+        bytes_max: usize,
+        out: &mut Vec<Notice>,
+    ) -> Heard {
+        match &mut self.place {
+            Place::Told(told) => told.gather(self.session, version, bytes_max, out),
+            Place::Live(_) | Place::None => Heard::Notices,
+        }
+    }
+
+    /// Goes to the end of what JSON readers hear.
+    pub(super) fn skip(&mut self) {
+        if let Place::Told(told) = &mut self.place {
+            told.skip();
         }
     }
 }

@@ -8,15 +8,18 @@ pub mod compactor;
 pub mod crash;
 mod driver;
 mod errands;
+mod lanes;
 pub mod loader;
 pub mod meter;
 pub mod outbox;
 pub mod projector;
 mod quarantine;
+pub mod reader;
 pub mod records;
 mod registry;
 pub mod rows;
 pub mod suspects;
+pub mod told;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +35,7 @@ pub use outbox::Gathered;
 
 use self::crash::{CrashJournal, DeadRun};
 use self::driver::{Arrival, Mail};
+use self::lanes::Hears;
 use self::meter::Meter;
 use self::outbox::Outbox;
 use self::projector::Projector;
@@ -197,6 +201,17 @@ impl Hub {
         dialect: Option<Dialect>,
         client: Option<Arc<str>>,
     ) -> Result<Attachment, Denial> {
+        let hears = dialect.map_or(Hears::Answers, Hears::Live);
+        self.enter(room, grant, hears, client).await
+    }
+
+    async fn enter(
+        &self,
+        room: &RoomId,
+        grant: Grant,
+        hears: Hears,
+        client: Option<Arc<str>>,
+    ) -> Result<Attachment, Denial> {
         let session = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
         let client = client.unwrap_or_else(|| session.0.to_string().into());
         let outbox = Arc::new(Outbox::new(self.limits().outbox_events_max));
@@ -208,7 +223,7 @@ impl Hub {
                 session,
                 grant: grant.clone(),
                 client: client.clone(),
-                dialect,
+                hears,
                 outbox: outbox.clone(),
                 reply,
             };

@@ -1,13 +1,18 @@
 //! Owns the router: every URL on one screen, grouped by who calls it.
 
 pub mod caller;
+mod holds;
 pub mod http;
+mod jsonws;
+mod line;
 pub mod listener;
 mod ops;
 mod outgoing;
 pub mod problem;
+mod requests;
 mod socket;
 mod speech;
+mod sse;
 mod ws;
 
 use std::sync::Arc;
@@ -48,6 +53,7 @@ pub fn router(app: App) -> Router {
         .route("/rooms/{room}/doc", get(http::doc::show))
         .route("/rooms/{room}/sync", post(http::sync::exchange))
         .route("/rooms/{room}/changes", get(http::changes::list))
+        .route("/rooms/{room}/events", get(sse::stream))
         .route("/rooms/{room}/push", post(http::push::push))
         .route(
             "/rooms/{room}/records/{collection}",
@@ -70,8 +76,9 @@ pub fn router(app: App) -> Router {
 
     Router::new()
         // Yjs clients.
-        .route("/ws/{*room}", get(ws::open))
+        .route("/ws/{*room}", get(ws::open_yjs))
         // Applications.
+        .route("/api/v1/ws", get(ws::open_json))
         .nest("/api/v1", rooms)
         // Operators.
         .route("/healthz", get(ops::health))
