@@ -48,6 +48,9 @@ pub struct Limits {
     /// What one session may leave untaken of what is said to it alone: a reader that asks takes it
     /// before it asks again, so only one that is stuck has so much waiting.
     pub outbox_events_max: usize,
+    /// Recent messages for JSON readers, of a room that has such: a reader that is further behind
+    /// reads on from the log.
+    pub told_bytes_max: usize,
     /// Recent entries in memory: a reconnect after a short absence does not ask the database.
     pub recent_bytes_max: usize,
     /// The same by number, since small entries cost more than their bytes.
@@ -62,6 +65,16 @@ pub struct Limits {
 
     /// Operations that wait for the store to say what it knows of them: some reads' worth.
     pub operations_waiting_max: usize,
+
+    // What one JSON socket may do.
+    /// Rooms it subscribes to: each is a session, and is looked at when the socket is woken.
+    pub rooms_per_socket_max: usize,
+    /// Pushes that wait for the store; beyond it nothing more is read.
+    pub pushes_waiting_max: usize,
+    /// Messages at once: what was made offline, or the cursors of a fast hand.
+    pub messages_burst_max: u32,
+    /// Messages per second in the long run.
+    pub messages_per_second_max: u32,
 
     // How many.
     /// Rooms in memory; each costs tens of kilobytes and a task.
@@ -141,6 +154,8 @@ pub struct Limits {
     // What one answer holds.
     /// A large first sync travels in updates of about this size, so that no frame blocks a socket.
     pub sync_chunk_bytes: usize,
+    /// Versions that are replayed to a JSON reader; who missed more is given the whole state.
+    pub replay_versions_max: u64,
     /// Change events in one page when the client does not say.
     pub changes_page_events: usize,
     /// The most it may ask for: a page is built in memory.
@@ -162,12 +177,17 @@ impl Default for Limits {
             mailbox_len: 1_024,
             ring_bytes_max: 512 * KIB,
             outbox_events_max: 8_192,
+            told_bytes_max: 512 * KIB,
             recent_bytes_max: MIB,
             recent_entries_max: 4_096,
             entry_bytes_max: MIB,
             backlog_bytes_max: 8 * MIB,
             answers_waiting_max: 20_000,
             operations_waiting_max: 10_000,
+            rooms_per_socket_max: 256,
+            pushes_waiting_max: 512,
+            messages_burst_max: 4_000,
+            messages_per_second_max: 500,
             rooms_max: 100_000,
             rooms_per_user_max: 1_000,
             connections_max: 100_000,
@@ -202,6 +222,7 @@ impl Default for Limits {
             audit_retention_ms: 90 * 24 * 60 * 60 * 1_000,
             audit_waiting_max: 10_000,
             sync_chunk_bytes: 256 * KIB,
+            replay_versions_max: 4_000,
             changes_page_events: 1_000,
             changes_page_events_max: 10_000,
         }

@@ -8,23 +8,36 @@ use bytes::Bytes;
 
 use super::census::{Census, Seat, Subscription};
 use super::driver::Mail;
+use super::lanes::Hears;
 use super::outbox::{Gathered, LiveCursor, Outbox};
 use super::registry::{MAILBOX_KIB, RoomHandle};
-use crate::ids::SessionId;
+use super::told::{Heard, ToldCursor};
+use crate::ids::{SessionId, Version};
 use crate::room::operation::Operation;
 use crate::room::{Departure, Event, Grant, Input, Occasion, Ticket};
+use crate::wire::notice::Notice;
 use crate::wire::{Dialect, Request};
 
 /// The room's task is gone: whoever attaches next opens the room anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gone;
 
+/// Where a session stands in what the room tells many.
+pub(super) enum Place {
+    /// In a ring of live frames.
+    Live(LiveCursor),
+    /// In what JSON readers hear.
+    Told(ToldCursor),
+    /// Nowhere.
+    None,
+}
+
 /// One connection's hold on one room.
 pub struct Attachment {
     room: Arc<RoomHandle>,
     session: SessionId,
     outbox: Arc<Outbox>,
-    live: Option<LiveCursor>,
+    place: Place,
     tickets: u64,
     departure: Departure,
     /// Who only asks is neither counted as a connection nor as following the room.
@@ -36,13 +49,13 @@ impl Attachment {
         room: Arc<RoomHandle>,
         session: SessionId,
         outbox: Arc<Outbox>,
-        live: Option<LiveCursor>,
+        place: Place,
     ) -> Self {
         Self {
             room,
             session,
             outbox,
-            live,
+            place,
             tickets: 0,
             departure: Departure::Lost,
             _counts: (None, None),
@@ -51,15 +64,11 @@ impl Attachment {
 
     /// The same, counted: whoever listens follows the room, and a Yjs socket is a connection of its
     /// own.
-    pub(super) fn counted(
-        mut self,
-        census: &Arc<Census>,
-        user: &Arc<str>,
-        dialect: Option<Dialect>,
-    ) -> Self {
-        let is_connection = dialect == Some(Dialect::Yjs);
+    pub(super) fn counted(mut self, census: &Arc<Census>, user: &Arc<str>, hears: Hears) -> Self {
+        let is_connection = hears == Hears::Live(Dialect::Yjs);
         let seat = is_connection.then(|| census.seat(user));
-        self._counts = (seat, dialect.map(|_| census.subscription()));
+        let follows = hears != Hears::Answers;
+        self._counts = (seat, follows.then(|| census.subscription()));
         self
     }
 
@@ -172,16 +181,36 @@ impl Attachment {
 
     /// Goes on after a diff that includes so many live events.
     pub fn jump(&mut self, as_of: u64) {
-        if let Some(live) = &mut self.live {
+        if let Place::Live(live) = &mut self.place {
             live.jump(as_of);
         }
     }
 
     /// Takes the live frames that come next: whole batches, until there are `bytes_max` or more.
     pub fn gather(&mut self, bytes_max: usize, out: &mut VecDeque<Bytes>) -> Gathered {
-        match &mut self.live {
-            Some(live) => live.gather(self.session, bytes_max, out),
-            None => Gathered::Frames,
+        match &mut self.place {
+            Place::Live(live) => live.gather(self.session, bytes_max, out),
+            Place::Told(_) | Place::None => Gathered::Frames,
+        }
+    }
+
+    /// Takes the messages that come next for a JSON reader that knows the versions up to `version`.
+    pub(super) fn hear(
+        &mut self,
+        version: &mut Version,
+        bytes_max: usize,
+        out: &mut Vec<Notice>,
+    ) -> Heard {
+        match &mut self.place {
+            Place::Told(told) => told.gather(self.session, version, bytes_max, out),
+            Place::Live(_) | Place::None => Heard::Notices,
+        }
+    }
+
+    /// Goes to the end of what JSON readers hear.
+    pub(super) fn skip(&mut self) {
+        if let Place::Told(told) = &mut self.place {
+            told.skip();
         }
     }
 }

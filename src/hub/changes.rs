@@ -47,8 +47,23 @@ impl Hub {
         grant: &Grant,
         since: Option<(Option<Epoch>, Version)>,
     ) -> Result<Changes, Denial> {
+        self.changes_within(room, grant, since, u64::MAX).await
+    }
+
+    /// The same for a reader that is not given more than so many versions, but the whole state.
+    pub(super) async fn changes_within(
+        &self,
+        room: &RoomId,
+        grant: &Grant,
+        since: Option<(Option<Epoch>, Version)>,
+        versions_max: u64,
+    ) -> Result<Changes, Denial> {
         let plan = move |room: &mut crate::room::Room, _| (room.since(since), room.position());
         let (plan, head) = self.ask(room, grant, plan).await?;
+        let missed = since.map_or(0, |(_, since)| head.version.0.saturating_sub(since.0));
+        if missed > versions_max && matches!(plan, CatchUp::Replay(_) | CatchUp::Log(_)) {
+            return self.kept_state(room, head, Reason::TooFarBehind).await;
+        }
         match plan {
             CatchUp::Current => Ok(Changes::Current(head)),
             CatchUp::Replay(entries) => Ok(Changes::Replay {

@@ -9,18 +9,17 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use rustc_hash::FxHashMap;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::Shared;
-use super::attachment::Attachment;
+use super::attachment::{Attachment, Place};
 use super::errands::Errands;
-use super::outbox::{Batch, Outbox, Ring};
+use super::lanes::{Hears, Lanes};
+use super::outbox::Outbox;
 use super::quarantine::{self, Offence, said, update_in};
 use super::registry::{Registry, RoomHandle};
 use crate::ids::{Millis, Now, Position, RoomId, SessionId};
-use crate::room::{Departure, Effect, End, Event, Grant, Input, Listen, Room};
-use crate::wire::Dialect;
+use crate::room::{Departure, Effect, End, Event, Grant, Input, Room};
 
 /// As many inputs are taken as one batch: what waits together travels together.
 const BATCH_INPUTS_MAX: usize = 512;
@@ -46,8 +45,8 @@ pub struct Arrival {
     pub grant: Grant,
     /// Its device or tab.
     pub client: Arc<str>,
-    /// The dialect in which it listens live, if it does.
-    pub dialect: Option<Dialect>,
+    /// What it hears besides answers.
+    pub hears: Hears,
     /// Where it is told.
     pub outbox: Arc<Outbox>,
     /// Says that it is in. Who does not wait for that any more drops it, and so departs.
@@ -71,8 +70,7 @@ pub struct Driver {
     handle: Arc<RoomHandle>,
     mailbox: Mailbox,
     head: watch::Sender<Position>,
-    sessions: FxHashMap<SessionId, Arc<Outbox>>,
-    rings: Vec<(Arc<Ring>, Batch)>,
+    lanes: Lanes,
     pending: FuturesUnordered<BoxFuture<'static, Input>>,
     effects: Vec<Effect>,
     /// What is to be held before the room is opened anew.
@@ -96,13 +94,12 @@ impl Driver {
         Self {
             room,
             name,
+            lanes: Lanes::new(shared.limits.clone()),
             shared,
             registry,
             handle,
             mailbox,
             head,
-            sessions: FxHashMap::default(),
-            rings: Vec::new(),
             pending: FuturesUnordered::new(),
             effects: Vec::new(),
             offence: None,
@@ -126,7 +123,7 @@ impl Driver {
                     self.feed(Input::Drain);
                 }
                 Some((session, departure)) = self.mailbox.departures.recv() => {
-                    self.sessions.remove(&session);
+                    self.lanes.leave(session);
                     self.feed(Input::Detach { session, departure });
                 }
                 Some(input) = self.pending.next(), if !self.pending.is_empty() => {
@@ -179,43 +176,27 @@ impl Driver {
             session,
             grant,
             client,
-            dialect,
+            hears,
             outbox,
             reply,
         } = arrival;
-        let cursor = dialect.map(|dialect| self.ring(dialect).cursor());
-        let listen = if dialect.is_some() {
-            Listen::Live
-        } else {
-            Listen::Answers
+        let place = match hears {
+            Hears::Live(dialect) => Place::Live(self.lanes.live_cursor(dialect, &self.room)),
+            Hears::Told => Place::Told(self.lanes.told_cursor()),
+            Hears::Answers => Place::None,
         };
-        let attachment = Attachment::new(self.handle.clone(), session, outbox.clone(), cursor);
+        let attachment = Attachment::new(self.handle.clone(), session, outbox.clone(), place);
         if reply.send(attachment).is_err() {
             // The connection ended while it waited at the door.
             return;
         }
-        self.sessions.insert(session, outbox);
+        self.lanes.enter(session, hears, outbox);
         self.feed(Input::Attach {
             session,
             grant,
             client,
-            listen,
+            listen: hears.listen(),
         });
-    }
-
-    fn ring(&mut self, dialect: Dialect) -> Arc<Ring> {
-        if let Some((ring, _)) = self
-            .rings
-            .iter()
-            .find(|(ring, _)| ring.dialect() == dialect)
-        {
-            return ring.clone();
-        }
-        self.publish();
-        let state_vector = self.room.state_vector();
-        let ring = Arc::new(Ring::new(dialect, self.room.live_count(), state_vector));
-        self.rings.push((ring.clone(), Batch::default()));
-        ring
     }
 
     /// Tells the core; a panic in it ends this room alone, and whoever sent the input that it died
@@ -248,7 +229,7 @@ impl Driver {
             return self.fail(None);
         }
         self.perform();
-        self.publish();
+        self.lanes.publish(&self.room);
         let encodings = self.room.encodings();
         self.shared.meter.encodings(encodings - self.encodings);
         self.encodings = encodings;
@@ -261,10 +242,8 @@ impl Driver {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Live { except, event } => {
-                    self.shared.meter.live(&event, self.sessions.len());
-                    for (ring, batch) in &mut self.rings {
-                        batch.add(ring.dialect(), except, &event);
-                    }
+                    self.shared.meter.live(&event, self.lanes.len());
+                    self.lanes.add(except, &event);
                 }
                 Effect::Tell { session, event } => self.tell(session, event),
                 Effect::Append {
@@ -282,6 +261,7 @@ impl Driver {
                     self.shared.meter.entries(entries.len());
                     let epoch = self.room.epoch();
                     self.shared.projector.mark(&self.name, epoch, &entries);
+                    self.lanes.release(&self.name, epoch, &entries);
                     self.head.send_replace(self.room.position());
                 }
                 Effect::Fetch { after } => self.send(|errands| errands.fetch(after)),
@@ -298,35 +278,15 @@ impl Driver {
     fn tell(&mut self, session: SessionId, event: Event) {
         // What is told alone may build on what was told to all: a diff is counted in live events.
         if matches!(event, Event::Diff { .. }) {
-            self.publish();
+            self.lanes.publish(&self.room);
         }
         if let Event::Refused { refusal, .. } = &event {
             self.shared.meter.refusal(refusal);
         }
-        let is_stuck = |outbox: &Arc<Outbox>| outbox.push(event).is_err();
-        if self.sessions.get(&session).is_some_and(is_stuck) {
-            self.sessions.remove(&session);
+        if self.lanes.tell(session, event).is_err() {
+            self.lanes.leave(session);
             // An error would mean that this task is gone.
             let _ = self.handle.departures.send((session, Departure::Lost));
-        }
-    }
-
-    /// Puts what gathered into the rings and wakes everyone.
-    fn publish(&mut self) {
-        let mut has_news = false;
-        for (ring, batch) in &mut self.rings {
-            if batch.is_empty() {
-                continue;
-            }
-            has_news = true;
-            if ring.publish(std::mem::take(batch)) > self.shared.limits.ring_bytes_max {
-                ring.turn(self.room.state_vector());
-            }
-        }
-        if has_news {
-            for outbox in self.sessions.values() {
-                outbox.wake();
-            }
         }
     }
 
@@ -345,7 +305,7 @@ impl Driver {
     /// The core panicked: the room ends and is opened anew by whoever comes next.
     fn fail(&mut self, offender: Option<SessionId>) {
         self.shared.meter.panic(&self.name);
-        if let Some(outbox) = offender.and_then(|session| self.sessions.remove(&session)) {
+        if let Some(outbox) = offender.and_then(|session| self.lanes.leave(session)) {
             let _ = outbox.push(Event::Ended(End::Malformed("update")));
         }
         self.end(&End::Internal);
@@ -363,11 +323,8 @@ impl Driver {
     }
 
     fn end(&mut self, end: &End) {
-        self.publish();
-        for outbox in self.sessions.values() {
-            // One that is stuck is told the end in any case.
-            let _ = outbox.push(Event::Ended(end.clone()));
-        }
+        self.lanes.publish(&self.room);
+        self.lanes.end(end);
         self.is_over = true;
     }
 }

@@ -1,6 +1,7 @@
 //! Owns the engine room: tasks live here. [`Hub`] and [`Attachment`] are the handles that
 //! transports hold.
 
+mod asking;
 pub mod attachment;
 pub mod audit;
 pub mod census;
@@ -12,16 +13,19 @@ pub mod crash;
 mod driver;
 mod errands;
 pub mod inbox;
+mod lanes;
 pub mod loader;
 pub mod meter;
 pub mod outbox;
 pub mod projector;
 mod quarantine;
+pub mod reader;
 pub mod records;
 mod registry;
 pub mod rows;
 mod say;
 pub mod suspects;
+pub mod told;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,20 +46,18 @@ use self::conflicts::Resolving;
 use self::crash::{CrashJournal, DeadRun};
 use self::driver::{Arrival, Mail};
 use self::inbox::Inbox;
+use self::lanes::Hears;
 use self::meter::Meter;
 use self::outbox::Outbox;
 use self::projector::Projector;
-use self::registry::{Registry, RoomHandle};
+use self::registry::Registry;
 use self::suspects::{Probe, Suspected};
-use crate::ids::{Now, RoomId, SessionId, Version};
+use crate::ids::{Now, RoomId, SessionId};
 use crate::limits::Limits;
-use crate::room::{Grant, Refusal, Room};
+use crate::room::{Grant, Refusal};
 use crate::store::group::GroupCommit;
 use crate::store::{Failure, Listed, Store};
 use crate::wire::Dialect;
-
-/// A room may end just when it is asked something; one that ends so often ends of the question.
-const ASK_TRIES_MAX: usize = 3;
 
 /// What time it is, and random numbers: told to the hub by the composition.
 pub trait Clock: Send + Sync {
@@ -226,6 +228,17 @@ impl Hub {
         dialect: Option<Dialect>,
         client: Option<Arc<str>>,
     ) -> Result<Attachment, Denial> {
+        let hears = dialect.map_or(Hears::Answers, Hears::Live);
+        self.enter(room, grant, hears, client).await
+    }
+
+    async fn enter(
+        &self,
+        room: &RoomId,
+        grant: Grant,
+        hears: Hears,
+        client: Option<Arc<str>>,
+    ) -> Result<Attachment, Denial> {
         let session = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
         let client = client.unwrap_or_else(|| session.0.to_string().into());
         let outbox = Arc::new(Outbox::new(self.limits().outbox_events_max));
@@ -237,7 +250,7 @@ impl Hub {
                 session,
                 grant: grant.clone(),
                 client: client.clone(),
-                dialect,
+                hears,
                 outbox: outbox.clone(),
                 reply,
             };
@@ -249,79 +262,9 @@ impl Hub {
                 .is_ok()
                 && let Ok(attachment) = answer.await
             {
-                return Ok(attachment.counted(&self.census, &user, dialect));
+                return Ok(attachment.counted(&self.census, &user, hears));
             }
             self.forget(room, &handle);
-        }
-    }
-
-    /// Asks a room something, opening it if need be.
-    pub async fn ask<T: Send + 'static>(
-        &self,
-        room: &RoomId,
-        grant: &Grant,
-        question: impl FnOnce(&mut Room, Now) -> T + Clone + Send + 'static,
-    ) -> Result<T, Denial> {
-        for _ in 0..ASK_TRIES_MAX {
-            let handle = self
-                .registry
-                .open(&self.shared, room, &grant.identity.user)
-                .await?;
-            let (reply, answer) = oneshot::channel();
-            let question = question.clone();
-            let ask = Mail::Ask(Box::new(move |room: &mut Room, now| {
-                drop(reply.send(question(room, now)));
-            }));
-            if handle.mail.send(ask).await.is_ok()
-                && let Ok(answer) = answer.await
-            {
-                return Ok(answer);
-            }
-            self.forget(room, &handle);
-        }
-        Err(Denial::Internal)
-    }
-
-    /// As [`Hub::ask`], once everything in the room is durable that nobody may be told before.
-    pub async fn ask_told<T: Send + 'static>(
-        &self,
-        room: &RoomId,
-        grant: &Grant,
-        question: impl FnOnce(&mut Room, Now) -> T + Clone + Send + 'static,
-    ) -> Result<T, Denial> {
-        loop {
-            let question = question.clone();
-            let told = move |room: &mut Room, now| {
-                if room.has_untold() {
-                    room.ease(now);
-                    return Err(room.position().version);
-                }
-                Ok(question(room, now))
-            };
-            match self.ask(room, grant, told).await? {
-                Ok(answer) => return Ok(answer),
-                Err(version) => self.wait_beyond(room, grant, version).await,
-            }
-        }
-    }
-
-    fn forget(&self, room: &RoomId, handle: &Arc<RoomHandle>) {
-        if handle.mail.is_closed() {
-            self.registry.remove(room, handle);
-        }
-    }
-
-    /// Waits until the room's head is after a version, or the room is gone.
-    pub async fn wait_beyond(&self, room: &RoomId, grant: &Grant, version: Version) {
-        let opened = self
-            .registry
-            .open(&self.shared, room, &grant.identity.user)
-            .await;
-        if let Ok(handle) = opened {
-            let mut head = handle.head.clone();
-            drop(handle);
-            // An error means that the room left memory: whoever waits asks again.
-            let _ = head.wait_for(|head| head.version > version).await;
         }
     }
 

@@ -1,6 +1,8 @@
 //! Owns what may not be said yet: the open batch, the batch in flight, and the answers that wait
 //! for it.
 
+mod waiting;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -13,39 +15,13 @@ use super::operation::{Done, OpResult};
 use super::timeline;
 use crate::ids::{AppendId, SessionId, UnixMillis, Version};
 
+pub use waiting::{Answer, Pending, Pushed};
+
 /// The most entries that one append carries, so that a long backlog is kept in steps.
 const APPEND_ENTRIES_MAX: usize = 64;
 
 /// What an edit takes in memory besides its bytes and what is said of it.
 const EDIT_BYTES: usize = 256;
-
-/// An edit that is merged into the document and not durable yet.
-#[derive(Debug)]
-pub struct Pending {
-    /// Who hears when it is durable.
-    pub session: SessionId,
-    /// Under which name.
-    pub ticket: Ticket,
-    /// Who made it.
-    pub actor: Actor,
-    /// The update as it came.
-    pub update: Bytes,
-    /// What it did.
-    pub changes: Vec<Change>,
-    /// When.
-    pub at: UnixMillis,
-}
-
-/// What a push of operations came to, for who sent it.
-#[derive(Debug)]
-pub struct Pushed {
-    /// Who.
-    pub session: SessionId,
-    /// Under which name.
-    pub ticket: Ticket,
-    /// In the order of the operations.
-    pub results: Vec<OpResult>,
-}
 
 /// The batch in flight.
 #[derive(Debug)]
@@ -64,19 +40,6 @@ pub struct Flight {
     pub pushed: Vec<Pushed>,
     cost: usize,
     attending: usize,
-}
-
-/// Who waits for which version.
-#[derive(Debug)]
-pub struct Answer {
-    /// Who.
-    pub session: SessionId,
-    /// For what.
-    pub ticket: Ticket,
-    /// The update, to be given back.
-    pub update: Bytes,
-    /// The version that includes it.
-    pub version: Version,
 }
 
 #[derive(Debug, Default)]

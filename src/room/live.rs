@@ -121,6 +121,21 @@ impl Room {
         }
     }
 
+    /// What everybody was told, as an encoded state vector: all that the document has, but
+    /// operations that are not durable.
+    #[must_use]
+    pub fn state_vector(&self) -> Bytes {
+        match self.has_untold() {
+            false => self.document.state_vector(),
+            true => self.document.state_vector_but(self.told_clock),
+        }
+    }
+
+    /// Somebody waits until nothing is untold: no more operations come in for a moment.
+    pub fn ease(&mut self, now: Now) {
+        self.eased_until = Some(now.mono.plus(super::EASE_MS));
+    }
+
     /// Lets a session wait that would be told of operations which are not durable yet.
     fn holds_back(&mut self, session: SessionId, state_vector: &Bytes) -> bool {
         // A state that was encoded before them has none.

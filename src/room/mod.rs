@@ -339,21 +339,6 @@ impl Room {
         self.document.marks(update)
     }
 
-    /// What everybody was told, as an encoded state vector: all that the document has, but
-    /// operations that are not durable.
-    #[must_use]
-    pub fn state_vector(&self) -> Bytes {
-        match self.has_untold() {
-            false => self.document.state_vector(),
-            true => self.document.state_vector_but(self.told_clock),
-        }
-    }
-
-    /// Somebody waits until nothing is untold: no more operations come in for a moment.
-    pub fn ease(&mut self, now: Now) {
-        self.eased_until = Some(now.mono.plus(EASE_MS));
-    }
-
     /// How a kept cursor catches up.
     #[must_use]
     pub fn since(&self, since: Option<(Option<Epoch>, Version)>) -> CatchUp {

@@ -31,6 +31,8 @@ pub enum Reason {
     Pruned,
     /// Its position is after the head.
     Ahead,
+    /// It missed more than is replayed to it.
+    TooFarBehind,
 }
 
 /// Entries in version order, as far as they are known to be durable.
@@ -154,9 +156,16 @@ impl Timeline {
 /// What an entry costs in memory, roughly.
 fn weight(entry: &Entry) -> usize {
     let updates: usize = entry.updates.iter().map(|update| update.len() + 32).sum();
-    let events = entry.events.iter();
-    let events: usize = events.map(|event| weight_of(&event.change)).sum();
-    256 + updates + events
+    256 + updates + entry.told_weight()
+}
+
+impl Entry {
+    /// What its events take to be told, roughly.
+    #[must_use]
+    pub fn told_weight(&self) -> usize {
+        let events = self.events.iter();
+        events.map(|event| weight_of(&event.change)).sum()
+    }
 }
 
 /// What a change costs in memory, roughly.

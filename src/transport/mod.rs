@@ -2,14 +2,19 @@
 
 pub mod caller;
 pub mod door;
+mod holds;
 pub mod http;
+mod jsonws;
+mod line;
 pub mod listener;
 mod ops;
 mod outgoing;
 pub mod problem;
 pub mod rate;
+mod requests;
 mod socket;
 mod speech;
+mod sse;
 mod ws;
 
 use std::sync::Arc;
@@ -55,6 +60,7 @@ pub fn router(app: App) -> Router {
         .route("/rooms/{room}/doc", get(http::doc::show))
         .route("/rooms/{room}/sync", post(http::sync::exchange))
         .route("/rooms/{room}/changes", get(http::changes::list))
+        .route("/rooms/{room}/events", get(sse::stream))
         .route("/rooms/{room}/push", post(http::push::push))
         .route(
             "/rooms/{room}/records/{collection}",
@@ -87,8 +93,9 @@ pub fn router(app: App) -> Router {
 
     Router::new()
         // Yjs clients.
-        .route("/ws/{*room}", get(ws::open).layer(pass))
+        .route("/ws/{*room}", get(ws::open_yjs).layer(pass.clone()))
         // Applications.
+        .route("/api/v1/ws", get(ws::open_json).layer(pass))
         .nest("/api/v1", rooms)
         // Operators.
         .route("/healthz", get(ops::health))

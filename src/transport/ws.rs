@@ -1,4 +1,5 @@
-//! Owns `/ws/{room}`: the handshake of a y-websocket connection, and its task.
+//! Owns the handshake of WebSocket connections, and their tasks: `/ws/{room}` of y-websocket, and
+//! `/api/v1/ws` of JSON.
 
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -12,26 +13,70 @@ use tokio::net::TcpStream;
 
 use super::App;
 use super::caller::room_named;
+use super::jsonws::JsonSocket;
 use super::listener::Place;
 use super::problem::Problem;
 use super::socket::Socket;
-use crate::auth::{origin_allowed, subprotocol, token_in};
-use crate::hub::Attachment;
-use crate::ids::UnixMillis;
+use crate::auth::{Denied, origin_allowed, subprotocol, token_in};
 use crate::metric;
 use crate::wire::Dialect;
 
 /// RFC 6455, 1.3.
 const ACCEPT_SALT: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Checks origin, token and room, attaches, and switches protocols.
-pub async fn open(
+/// `/ws/{room}`: checks origin, token and room, attaches, and switches protocols.
+pub async fn open_yjs(
     State(app): State<App>,
     OriginalUri(uri): OriginalUri,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    let headers = request.headers();
-    let accept = accept(headers)?;
+    let response = switch(&app, request.headers(), "a Yjs provider")?;
+    let room = room_named(uri.path().strip_prefix("/ws/").unwrap_or_default())?;
+    let token = token_in(request.headers(), uri.query());
+    let token = token.as_ref().map(crate::auth::Secret::expose);
+    let bearer = app.auth.authenticate(token, app.hub.now().wall).await?;
+    let grant = bearer.grant(&room)?;
+    let expires_at = grant.expires_at;
+    let upgrade = Upgrade::of(&mut request)?;
+    let attachment = app
+        .hub
+        .attach(&room, grant, Some(Dialect::Yjs), None)
+        .await?;
+    let hub = app.hub.clone();
+    upgrade.serve(&app, async move |stream, early| {
+        Socket::new(stream, hub, attachment, expires_at, early)
+            .run()
+            .await
+    });
+    Ok(response)
+}
+
+/// `/api/v1/ws`: checks origin and token, and switches protocols. Without a token the first message
+/// has to bring one.
+pub async fn open_json(
+    State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    let response = switch(&app, request.headers(), "a WebSocket client")?;
+    let token = token_in(request.headers(), uri.query());
+    let token = token.as_ref().map(crate::auth::Secret::expose);
+    let bearer = match app.auth.authenticate(token, app.hub.now().wall).await {
+        Ok(bearer) => Some(bearer),
+        Err(Denied::Missing) => None,
+        Err(denied) => return Err(denied.into()),
+    };
+    let upgrade = Upgrade::of(&mut request)?;
+    let inside = app.clone();
+    upgrade.serve(&app, async move |stream, early| {
+        JsonSocket::new(stream, inside, bearer, early).run().await
+    });
+    Ok(response)
+}
+
+/// What an upgrade is answered with, if it may be.
+fn switch(app: &App, headers: &HeaderMap, client: &str) -> Result<Response, Problem> {
+    let accept = accept(headers, client)?;
     let origin = text(headers, header::ORIGIN);
     if !origin_allowed(origin, text(headers, header::HOST), &app.origins) {
         let detail = "the page's origin is not allowed";
@@ -40,56 +85,55 @@ pub async fn open(
     if app.hub.is_leaving() {
         return Err(crate::hub::Denial::Unavailable.into());
     }
-    let room = room_named(uri.path().strip_prefix("/ws/").unwrap_or_default())?;
-    let token = token_in(headers, uri.query());
-    let token = token.as_ref().map(crate::auth::Secret::expose);
-    let bearer = app.auth.authenticate(token, app.hub.now().wall).await?;
-    let grant = bearer.grant(&room)?;
-    let protocol = subprotocol(headers);
-    let expires_at = grant.expires_at;
-    let place = request.extensions_mut().remove::<Place>();
-    let upgrade = request
-        .extensions_mut()
-        .remove::<OnUpgrade>()
-        .ok_or_else(|| Problem::malformed("the connection cannot change protocols"))?;
-    let attachment = app
-        .hub
-        .attach(&room, grant, Some(Dialect::Yjs), None)
-        .await?;
-    let connections = app.connections.clone();
-    connections.spawn(async move {
-        serve(app, upgrade, attachment, expires_at).await;
-        // Until here it was one of the connections that are counted.
-        drop(place);
-    });
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    if let Some(protocol) = protocol {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    let answer = response.headers_mut();
+    answer.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    answer.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    answer.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(protocol) = subprotocol(headers) {
+        answer.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     Ok(response)
 }
 
-async fn serve(
-    app: App,
+/// A connection that is about to change protocols.
+struct Upgrade {
     upgrade: OnUpgrade,
-    attachment: Attachment,
-    expires_at: Option<UnixMillis>,
-) {
-    let Ok(upgraded) = upgrade.await else { return };
-    let Some((stream, early)) = unwrap(upgraded) else {
-        return;
-    };
-    let gauge = metrics::gauge!(metric::SESSIONS);
-    gauge.increment(1);
-    let socket = Socket::new(stream, app.hub.clone(), attachment, expires_at, early);
-    if let Some(code) = socket.run().await {
-        metrics::counter!(metric::CLOSES, metric::LABEL_CODE => code.to_string()).increment(1);
+    /// It is one of the connections that are counted until it ends.
+    place: Option<Place>,
+}
+
+impl Upgrade {
+    fn of(request: &mut Request) -> Result<Self, Problem> {
+        let place = request.extensions_mut().remove::<Place>();
+        let upgrade = request
+            .extensions_mut()
+            .remove::<OnUpgrade>()
+            .ok_or_else(|| Problem::malformed("the connection cannot change protocols"))?;
+        Ok(Self { upgrade, place })
     }
-    gauge.decrement(1);
+
+    /// A task that waits for the change and then runs the socket.
+    fn serve<F>(self, app: &App, run: impl FnOnce(TcpStream, BytesMut) -> F + Send + 'static)
+    where
+        F: Future<Output = Option<u16>> + Send,
+    {
+        let Self { upgrade, place } = self;
+        app.connections.spawn(async move {
+            let Ok(upgraded) = upgrade.await else { return };
+            let Some((stream, early)) = unwrap(upgraded) else {
+                return;
+            };
+            let gauge = metrics::gauge!(metric::SESSIONS);
+            gauge.increment(1);
+            if let Some(code) = run(stream, early).await {
+                let code = code.to_string();
+                metrics::counter!(metric::CLOSES, metric::LABEL_CODE => code).increment(1);
+            }
+            gauge.decrement(1);
+            drop(place);
+        });
+    }
 }
 
 /// The TCP stream itself, and what was read beyond the handshake.
@@ -99,7 +143,7 @@ fn unwrap(upgraded: Upgraded) -> Option<(TcpStream, BytesMut)> {
 }
 
 /// What proves that the handshake was understood (RFC 6455, 4.2).
-fn accept(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
+fn accept(headers: &HeaderMap, client: &str) -> Result<HeaderValue, Problem> {
     let has = |name, word: &str| {
         let value: Option<&str> = text(headers, name);
         value.is_some_and(|value| {
@@ -109,7 +153,7 @@ fn accept(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
         })
     };
     if !has(header::UPGRADE, "websocket") || !has(header::CONNECTION, "upgrade") {
-        let detail = "this address speaks WebSocket: connect with a Yjs provider";
+        let detail = format!("this address speaks WebSocket: connect with {client}");
         return Err(Problem::new(
             StatusCode::UPGRADE_REQUIRED,
             "unsupported",
@@ -150,11 +194,11 @@ mod tests {
             HeaderValue::from_static("keep-alive, Upgrade"),
         );
         headers.insert("sec-websocket-version", HeaderValue::from_static("13"));
-        assert!(accept(&headers).is_err());
+        assert!(accept(&headers, "").is_err());
         let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
         headers.insert("sec-websocket-key", key);
         assert_eq!(
-            accept(&headers).expect("valid"),
+            accept(&headers, "").expect("valid"),
             "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         );
     }

@@ -1,9 +1,12 @@
 //! Owns the dialects: frames to requests, events to frames. Pure: bytes in, bytes out.
 
+pub mod ask;
 pub mod columns;
 pub mod json;
 pub mod messages;
+pub mod notice;
 pub mod operations;
+pub mod push;
 pub mod results;
 pub mod stored;
 pub mod time;
@@ -13,7 +16,7 @@ pub mod yjs;
 use bytes::Bytes;
 
 use crate::room::message::{Occasion, Presented};
-use crate::room::{End, LiveEvent, Refusal};
+use crate::room::{End, LiveEvent, Reason, Refusal};
 
 /// What a peer asks for with one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +59,8 @@ impl From<Violation> for End {
     }
 }
 
-/// The stable word for an end or a refusal: in close reasons, problem documents and messages.
+/// The stable word for an end, a refusal or a reason: in close reasons, problem documents and
+/// messages.
 pub trait Code {
     /// The word.
     fn code(&self) -> &'static str;
@@ -90,6 +94,18 @@ impl Code for Refusal {
             Self::EpochChanged => "epoch_changed",
             Self::Unavailable => "unavailable",
             Self::RoomDeleted => "room_deleted",
+        }
+    }
+}
+
+impl Code for Reason {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::EpochChanged => "epoch_changed",
+            Self::Pruned => "pruned",
+            Self::Ahead => "ahead",
+            Self::TooFarBehind => "too_far_behind",
         }
     }
 }

@@ -97,6 +97,8 @@ impl Reader {
             (Reason::EpochChanged, Some((own, _))) => own != epoch,
             (Reason::Pruned, Some((own, version))) => own == epoch && version.next() < oldest,
             (Reason::Ahead, Some((own, version))) => own == epoch && version <= head,
+            // Only readers of messages are told so.
+            (Reason::TooFarBehind, _) => false,
             (Reason::EpochChanged | Reason::Pruned | Reason::Ahead, None) => false,
         };
         assert!(is_true, "G3: {reason:?} at {:?}", self.position);

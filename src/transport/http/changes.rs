@@ -18,7 +18,8 @@ use super::{number, stand};
 use crate::hub::Changes;
 use crate::ids::{Epoch, Position, RoomId, Version};
 use crate::room::sessions::require;
-use crate::room::{Access, Entry, Grant, Reason};
+use crate::room::{Access, Entry, Grant};
+use crate::wire::Code;
 use crate::wire::json::change_events;
 
 #[derive(Serialize)]
@@ -113,7 +114,7 @@ fn answer(room: &RoomId, changes: Changes, limit: usize) -> Response {
             head,
         } => {
             let mut page = page(room, head, "snapshot");
-            page.reason = Some(word(reason));
+            page.reason = Some(reason.code());
             page.document = RawValue::from_string(document).ok();
             (head, page)
         }
@@ -162,14 +163,5 @@ fn page<'a>(room: &'a RoomId, head: Position, recovery: &'static str) -> Page<'a
         events: Vec::new(),
         document: None,
         has_more: false,
-    }
-}
-
-fn word(reason: Reason) -> &'static str {
-    match reason {
-        Reason::New => "new",
-        Reason::EpochChanged => "epoch_changed",
-        Reason::Pruned => "pruned",
-        Reason::Ahead => "ahead",
     }
 }

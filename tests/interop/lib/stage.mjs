@@ -2,6 +2,7 @@
 // failure that shows the server's log.
 import { after, before, describe, test } from 'node:test'
 import { Client, converge } from './client.mjs'
+import { EventStream, JsonClient } from './json.mjs'
 import { Proxy } from './proxy.mjs'
 import { PyClient } from './pycrdt.mjs'
 import { dice, SEED } from './random.mjs'
@@ -101,6 +102,20 @@ export class Scene {
     const raw = await Raw.open({ base: this.server.ws, room, token, ...options })
     this.later(() => raw.destroy())
     return raw
+  }
+
+  /** A client of JSON messages that may write, unless told otherwise. */
+  async json ({ token = writer(), ...options } = {}) {
+    const client = await JsonClient.open({ base: this.server.ws, token, ...options })
+    this.later(() => client.destroy())
+    return client
+  }
+
+  /** A stream of events. */
+  async events (room, { token = writer(), ...options } = {}) {
+    const stream = await EventStream.open({ http: this.server.http, room, token, ...options })
+    this.later(() => stream.destroy())
+    return stream
   }
 
   async proxy () {

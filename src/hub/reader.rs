@@ -1,0 +1,274 @@
+//! Owns how a JSON reader follows a room: from a version on, live or from the log, on every
+//! transport the same.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use serde_json::value::RawValue;
+
+use super::attachment::{Attachment, Gone};
+use super::changes::Changes;
+use super::lanes::Hears;
+use super::told::Heard;
+use super::{Denial, Hub};
+use crate::ids::{Epoch, Position, RoomId, Version};
+use crate::room::operation::Operation;
+use crate::room::{Entry, Event, Grant, Ticket};
+use crate::wire::Code;
+use crate::wire::notice::{Beginning, MessageId, Notice};
+
+/// Entries are replayed in messages of about this size.
+const REPLAY_BYTES: usize = 64 * 1024;
+
+/// What a reader says that it has seen; without an epoch any is meant.
+pub type Since = Option<(Option<Epoch>, Version)>;
+
+/// A session that may follow its room.
+pub struct Reader {
+    room: RoomId,
+    attachment: Attachment,
+    stands: Stands,
+}
+
+/// Where a reader stands.
+#[derive(Debug)]
+enum Stands {
+    /// It does not listen.
+    Aside,
+    /// It is to be told how its subscription begins.
+    Outside { id: Option<MessageId>, since: Since },
+    /// The room, or the log, went on without it.
+    Behind(Position),
+    /// It knows everything up to here, and goes on from what is told.
+    Here(Position),
+}
+
+/// What catching up came to.
+#[derive(Debug)]
+pub struct CaughtUp {
+    /// To be told now.
+    pub notices: Vec<Notice>,
+    at: Position,
+    has_more: bool,
+}
+
+impl Hub {
+    /// A session that may follow a room in JSON.
+    pub async fn reader(
+        &self,
+        room: &RoomId,
+        grant: Grant,
+        client: Option<Arc<str>>,
+    ) -> Result<Reader, Denial> {
+        let attachment = self.enter(room, grant, Hears::Told, client).await?;
+        Ok(Reader {
+            room: room.clone(),
+            attachment,
+            stands: Stands::Aside,
+        })
+    }
+
+    /// The one way in which a reader catches up: what it missed, or the state and why.
+    async fn make_up(
+        self,
+        room: RoomId,
+        grant: Grant,
+        since: Since,
+        begins: Option<Option<MessageId>>,
+    ) -> Result<CaughtUp, Denial> {
+        let versions_max = self.limits().replay_versions_max;
+        let changes = self.changes_within(&room, &grant, since, versions_max);
+        let changes = changes.await?;
+        let id = begins.clone().flatten();
+        let begin = |at, head, recovery| Beginning {
+            at,
+            head,
+            recovery,
+            reason: None,
+            users: nobody(),
+            document: None,
+        };
+        let say = |begin| Notice::subscribed(&room, id.as_deref(), begin);
+        let mut notices = Vec::new();
+        let (at, has_more) = match changes {
+            Changes::Current(head) => {
+                if begins.is_some() {
+                    notices.push(say(begin(head, head.version, "caught_up")));
+                }
+                (head, false)
+            }
+            Changes::Snapshot {
+                reason,
+                document,
+                head,
+            } => {
+                notices.push(say(Beginning {
+                    reason: Some(reason.code()),
+                    document: Some(document),
+                    ..begin(head, head.version, "snapshot")
+                }));
+                (head, false)
+            }
+            Changes::Replay {
+                entries,
+                head,
+                has_more,
+            } => {
+                let from = Position {
+                    version: since.map_or(Version::ZERO, |(_, version)| version),
+                    ..head
+                };
+                if begins.is_some() {
+                    notices.push(say(begin(from, head.version, "replay")));
+                }
+                let last = replay(&room, head.epoch, &entries, &mut notices);
+                let version = last.unwrap_or(from.version);
+                (Position { version, ..head }, has_more)
+            }
+        };
+        Ok(CaughtUp {
+            notices,
+            at,
+            has_more,
+        })
+    }
+}
+
+fn nobody() -> Box<RawValue> {
+    RawValue::from_string("[]".into()).expect("an empty list")
+}
+
+/// Entries as messages of some of them each; returns the last version.
+fn replay(
+    room: &RoomId,
+    epoch: Epoch,
+    entries: &[Arc<Entry>],
+    out: &mut Vec<Notice>,
+) -> Option<Version> {
+    let mut rest = entries;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |entry: &&Arc<Entry>| {
+            let is_in = bytes < REPLAY_BYTES;
+            bytes += entry.told_weight();
+            is_in
+        };
+        let count = rest.iter().take_while(fits).count();
+        let (now, later) = rest.split_at(count);
+        let version = now.last()?.version;
+        let entries = now.iter().map(|entry| &**entry);
+        out.push(Notice::changes(room, epoch, version, entries));
+        rest = later;
+    }
+    entries.last().map(|entry| entry.version)
+}
+
+impl Reader {
+    /// The room.
+    #[must_use]
+    pub fn room(&self) -> &RoomId {
+        &self.room
+    }
+
+    /// Begins anew: it is to be told how, and all that follows.
+    pub fn subscribe(&mut self, id: Option<MessageId>, since: Since) {
+        self.stands = Stands::Outside { id, since };
+    }
+
+    /// Hears nothing more but answers.
+    pub fn unsubscribe(&mut self) {
+        self.stands = Stands::Aside;
+    }
+
+    /// Whether it is told of the room.
+    #[must_use]
+    pub fn is_subscribed(&self) -> bool {
+        !matches!(self.stands, Stands::Aside)
+    }
+
+    /// Whether it has to catch up before it is told more.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        matches!(self.stands, Stands::Outside { .. } | Stands::Behind(_))
+    }
+
+    /// What it lacks, to be waited for; [`Reader::arrive`] takes the answer.
+    pub fn catch_up(
+        &mut self,
+        hub: &Hub,
+        grant: Grant,
+    ) -> impl Future<Output = Result<CaughtUp, Denial>> + Send + use<> {
+        // What is told from now on is not missed while the rest is read.
+        self.attachment.skip();
+        let (since, begins) = match &self.stands {
+            Stands::Outside { id, since } => (*since, Some(id.clone())),
+            Stands::Behind(at) | Stands::Here(at) => (Some((Some(at.epoch), at.version)), None),
+            Stands::Aside => (None, Some(None)),
+        };
+        hub.clone().make_up(self.room.clone(), grant, since, begins)
+    }
+
+    /// Stands where catching up has brought it.
+    pub fn arrive(&mut self, caught_up: &CaughtUp) {
+        self.stands = match caught_up.has_more {
+            true => Stands::Behind(caught_up.at),
+            false => Stands::Here(caught_up.at),
+        };
+    }
+
+    /// Does not catch up; says which message asked for it.
+    pub fn give_up(&mut self) -> Option<MessageId> {
+        match std::mem::replace(&mut self.stands, Stands::Aside) {
+            Stands::Outside { id, .. } => id,
+            Stands::Aside | Stands::Behind(_) | Stands::Here(_) => None,
+        }
+    }
+
+    /// What it has been told of, if it has been told anything.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        match &self.stands {
+            Stands::Behind(at) | Stands::Here(at) => Some(*at),
+            Stands::Aside | Stands::Outside { .. } => None,
+        }
+    }
+
+    /// Takes the messages that come next, until there are `bytes_max` or more.
+    pub fn hear(&mut self, bytes_max: usize, out: &mut Vec<Notice>) {
+        if let Stands::Here(at) = &mut self.stands
+            && self.attachment.hear(&mut at.version, bytes_max, out) == Heard::Behind
+        {
+            self.stands = Stands::Behind(*at);
+        }
+    }
+
+    /// Takes the next event for this session alone.
+    #[must_use]
+    pub fn next_event(&self) -> Option<Event> {
+        self.attachment.next_event()
+    }
+
+    /// Ready once after there may be a new event or new messages.
+    pub fn poll_woken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.attachment.poll_woken(cx)
+    }
+
+    /// Operates on records; the answer is an event.
+    pub async fn operate(
+        &mut self,
+        client: Option<Arc<str>>,
+        operations: Vec<Operation>,
+    ) -> Result<Ticket, Gone> {
+        self.attachment.operate(client, operations).await
+    }
+
+    /// Gives the session a fresh grant.
+    pub async fn renew(&self, grant: Grant) -> Result<(), Gone> {
+        self.attachment.renew(grant).await
+    }
+
+    /// The peer said goodbye.
+    pub fn say_goodbye(&mut self) {
+        self.attachment.say_goodbye();
+    }
+}
