@@ -60,7 +60,7 @@ impl Door {
     /// limited there.
     fn budget(&self, uri: &Uri) -> Option<&Budget> {
         let path = uri.path().strip_prefix("/api/v1/")?;
-        let waits = || uri.query().is_some_and(|query| is_waiting(query));
+        let waits = || uri.query().is_some_and(is_waiting);
         let name = path.rsplit('/').next().unwrap_or_default();
         match name {
             "ws" if path == "ws" => None,
