@@ -318,12 +318,10 @@ impl Room {
         }
     }
 
-    /// The users who listen, each once.
+    /// The users who are attached, each once.
     #[must_use]
     pub fn users(&self, wall: UnixMillis) -> BTreeSet<Arc<str>> {
-        let listeners = self.sessions.listeners(wall);
-        let users = listeners.map(|session| session.grant.identity.user.clone());
-        users.collect()
+        self.sessions.users(wall).cloned().collect()
     }
 
     /// The updates that are merged and not durable yet, unless they take more memory than that.

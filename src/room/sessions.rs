@@ -101,12 +101,11 @@ impl Sessions {
         self.all.keys().copied()
     }
 
-    /// Those who listen and whose grant holds, in no order.
-    pub fn listeners(&self, wall: UnixMillis) -> impl Iterator<Item = &Session> {
-        let is_there = move |session: &&Session| {
-            session.listen != Listen::Answers && session.require(Access::Read, wall).is_ok()
-        };
-        self.all.values().filter(is_there)
+    /// The users whose grant lets them read now, as often as they have sessions.
+    pub fn users(&self, wall: UnixMillis) -> impl Iterator<Item = &Arc<str>> {
+        let may_read = move |session: &&Session| session.require(Access::Read, wall).is_ok();
+        let readers = self.all.values().filter(may_read);
+        readers.map(|session| &session.grant.identity.user)
     }
 
     /// How many there are.
