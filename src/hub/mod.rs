@@ -5,6 +5,7 @@ pub mod attachment;
 mod changes;
 pub mod check;
 pub mod compactor;
+mod company;
 pub mod crash;
 mod driver;
 mod errands;

@@ -5,6 +5,7 @@ pub mod columns;
 pub mod json;
 pub mod notice;
 pub mod operations;
+pub mod present;
 pub mod push;
 pub mod results;
 pub mod stored;

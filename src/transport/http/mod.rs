@@ -3,6 +3,7 @@
 pub mod changes;
 pub mod doc;
 pub mod list;
+pub mod presence;
 pub mod push;
 pub mod records;
 pub mod rooms;
