@@ -30,6 +30,9 @@ pub struct Limits {
     /// The same for a JSON presence state: a cursor and a selection, not a document.
     pub presence_state_bytes_max: usize,
 
+    /// A message that nobody keeps goes to everyone in its room.
+    pub message_bytes_max: usize,
+
     // Who is here.
     /// A session speaks for itself and for the few devices a provider shares it with.
     pub presence_per_session_max: usize,
@@ -37,6 +40,10 @@ pub struct Limits {
     pub presence_per_room_max: usize,
     /// A cursor told 20 times a second is seen to move, and every tick is one write per peer.
     pub presence_tick_ms: u64,
+    /// A client that polls is here for so long after it said so, if it does not say how long.
+    pub presence_lease_ms: u64,
+    /// The longest that it may say.
+    pub presence_lease_ms_max: u64,
     /// A reload or a change of network takes less, and peers should not see it as leaving.
     pub presence_grace_ms: u64,
 
@@ -170,9 +177,12 @@ impl Default for Limits {
             state_vector_bytes_max: MIB,
             awareness_bytes_max: 64 * KIB,
             presence_state_bytes_max: 16 * KIB,
+            message_bytes_max: 64 * KIB,
             presence_per_session_max: 16,
             presence_per_room_max: 10_000,
             presence_tick_ms: 50,
+            presence_lease_ms: 30_000,
+            presence_lease_ms_max: 5 * 60 * 1_000,
             presence_grace_ms: 5_000,
             mailbox_len: 1_024,
             ring_bytes_max: 512 * KIB,

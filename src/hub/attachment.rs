@@ -11,9 +11,11 @@ use super::driver::Mail;
 use super::lanes::Hears;
 use super::outbox::{Gathered, LiveCursor, Outbox};
 use super::registry::{MAILBOX_KIB, RoomHandle};
-use super::told::{Heard, ToldCursor};
-use crate::ids::{SessionId, Version};
+use super::told::{Heard, Known, ToldCursor};
+use crate::ids::SessionId;
+use crate::room::message::Utterance;
 use crate::room::operation::Operation;
+use crate::room::presence::Appearance;
 use crate::room::{Departure, Event, Grant, Input, Occasion, Ticket};
 use crate::wire::notice::Notice;
 use crate::wire::{Dialect, Request};
@@ -122,6 +124,32 @@ impl Attachment {
         Ok(ticket)
     }
 
+    /// Says who and how the peer is; only a refusal is answered.
+    pub async fn appear(&mut self, appearance: Appearance) -> Result<Ticket, Gone> {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.send(Input::Appear {
+            session: self.session,
+            ticket,
+            appearance,
+        })
+        .await?;
+        Ok(ticket)
+    }
+
+    /// Sends a message to everyone else; only a refusal is answered.
+    pub async fn say(&mut self, utterance: Utterance) -> Result<Ticket, Gone> {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.send(Input::Say {
+            session: self.session,
+            ticket,
+            utterance,
+        })
+        .await?;
+        Ok(ticket)
+    }
+
     /// Gives the session a fresh grant.
     pub async fn renew(&self, grant: Grant) -> Result<(), Gone> {
         self.send(Input::Renew {
@@ -145,6 +173,7 @@ impl Attachment {
             Input::Operate { operations, .. } => {
                 operations.iter().map(Operation::weight).sum::<usize>()
             }
+            Input::Say { utterance, .. } => utterance.payload.0.len(),
             _ => 0,
         };
         let kib = (bytes / 1024 + 1).min(MAILBOX_KIB) as u32;
@@ -194,15 +223,15 @@ impl Attachment {
         }
     }
 
-    /// Takes the messages that come next for a JSON reader that knows the versions up to `version`.
+    /// Takes the messages that come next for a JSON reader and are not `known` to it.
     pub(super) fn hear(
         &mut self,
-        version: &mut Version,
+        known: &mut Known,
         bytes_max: usize,
         out: &mut Vec<Notice>,
     ) -> Heard {
         match &mut self.place {
-            Place::Told(told) => told.gather(self.session, version, bytes_max, out),
+            Place::Told(told) => told.gather(self.session, known, bytes_max, out),
             Place::Live(_) | Place::None => Heard::Notices,
         }
     }

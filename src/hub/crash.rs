@@ -262,6 +262,8 @@ fn reaches(input: &Input) -> bool {
         | Input::Renew { .. }
         | Input::Detach { .. }
         | Input::Present { .. }
+        | Input::Appear { .. }
+        | Input::Say { .. }
         | Input::AskPresence { .. }
         | Input::Appended { .. }
         | Input::Compacted { .. }

@@ -20,6 +20,7 @@ use super::quarantine::{self, Offence, said, update_in};
 use super::registry::{Registry, RoomHandle};
 use crate::ids::{Millis, Now, Position, RoomId, SessionId};
 use crate::room::{Departure, Effect, End, Event, Grant, Input, Room};
+use crate::wire::present;
 
 /// As many inputs are taken as one batch: what waits together travels together.
 const BATCH_INPUTS_MAX: usize = 512;
@@ -244,6 +245,17 @@ impl Driver {
                 Effect::Live { except, event } => {
                     self.shared.meter.live(&event, self.lanes.len());
                     self.lanes.add(except, &event);
+                }
+                Effect::Stir(stir) => self.lanes.stir(&self.name, &stir),
+                Effect::Say {
+                    from,
+                    actor,
+                    at,
+                    utterance,
+                } => {
+                    let name = &self.name;
+                    let encode = || present::message(name, &actor, at, &utterance);
+                    self.lanes.say(from, encode);
                 }
                 Effect::Tell { session, event } => self.tell(session, event),
                 Effect::Append {

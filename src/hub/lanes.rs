@@ -9,8 +9,10 @@ use super::outbox::{Batch, LiveCursor, Outbox, Ring, Stuck};
 use super::told::{Told, ToldCursor};
 use crate::ids::{Epoch, RoomId, SessionId};
 use crate::limits::Limits;
+use crate::room::presence::Stir;
 use crate::room::{End, Entry, Event, Listen, LiveEvent, Room};
 use crate::wire::Dialect;
+use crate::wire::notice::Notice;
 
 /// What a session hears besides answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +127,22 @@ impl Lanes {
         self.told.take_if(|told| !told.is_heard());
         if let Some(told) = &self.told {
             told.release(room, epoch, entries);
+            self.wake(|hears| hears == Hears::Told);
+        }
+    }
+
+    /// Tells JSON readers who joined, changed and left.
+    pub fn stir(&mut self, room: &RoomId, stir: &Stir) {
+        if let Some(told) = self.told.as_ref().filter(|told| told.is_heard()) {
+            told.stir(room, stir);
+            self.wake(|hears| hears == Hears::Told);
+        }
+    }
+
+    /// Tells JSON readers a message; `encode` is asked if there are any.
+    pub fn say(&mut self, from: SessionId, encode: impl FnOnce() -> Notice) {
+        if let Some(told) = self.told.as_ref().filter(|told| told.is_heard()) {
+            told.say(from, encode());
             self.wake(|hears| hears == Hears::Told);
         }
     }

@@ -8,6 +8,7 @@ pub mod census;
 mod changes;
 pub mod check;
 pub mod compactor;
+mod company;
 pub mod conflicts;
 pub mod crash;
 mod driver;

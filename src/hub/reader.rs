@@ -4,18 +4,18 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use serde_json::value::RawValue;
-
 use super::attachment::{Attachment, Gone};
 use super::changes::Changes;
 use super::lanes::Hears;
-use super::told::Heard;
+use super::told::{Heard, Known};
 use super::{Denial, Hub};
 use crate::ids::{Epoch, Position, RoomId, Version};
+use crate::room::message::Utterance;
 use crate::room::operation::Operation;
+use crate::room::presence::Appearance;
 use crate::room::{Entry, Event, Grant, Ticket};
-use crate::wire::Code;
 use crate::wire::notice::{Beginning, MessageId, Notice};
+use crate::wire::{Code, present};
 
 /// Entries are replayed in messages of about this size.
 const REPLAY_BYTES: usize = 64 * 1024;
@@ -28,6 +28,8 @@ pub struct Reader {
     room: RoomId,
     attachment: Attachment,
     stands: Stands,
+    /// The last tick of presence that it was told.
+    presence: u64,
 }
 
 /// Where a reader stands.
@@ -49,7 +51,16 @@ pub struct CaughtUp {
     /// To be told now.
     pub notices: Vec<Notice>,
     at: Position,
+    presence: u64,
     has_more: bool,
+}
+
+/// What a reader that catches up was told before.
+struct Before {
+    since: Since,
+    /// Whether it asked, and by which message.
+    begins: Option<Option<MessageId>>,
+    presence: u64,
 }
 
 impl Hub {
@@ -65,34 +76,34 @@ impl Hub {
             room: room.clone(),
             attachment,
             stands: Stands::Aside,
+            presence: 0,
         })
     }
 
     /// The one way in which a reader catches up: what it missed, or the state and why.
-    async fn make_up(
-        self,
-        room: RoomId,
-        grant: Grant,
-        since: Since,
-        begins: Option<Option<MessageId>>,
-    ) -> Result<CaughtUp, Denial> {
+    async fn make_up(self, room: RoomId, grant: Grant, before: Before) -> Result<CaughtUp, Denial> {
+        let since = before.since;
         let versions_max = self.limits().replay_versions_max;
         let changes = self.changes_within(&room, &grant, since, versions_max);
         let changes = changes.await?;
-        let id = begins.clone().flatten();
+        let who = self.ask(&room, &grant, |room, _| room.people()).await;
+        let (people, presence) = who?;
+        // Who missed presence is told who is here, and so begins anew.
+        let begins = before.begins.is_some() || presence != before.presence;
+        let id = before.begins.flatten();
         let begin = |at, head, recovery| Beginning {
             at,
             head,
             recovery,
             reason: None,
-            users: nobody(),
+            users: present::users(&people),
             document: None,
         };
         let say = |begin| Notice::subscribed(&room, id.as_deref(), begin);
         let mut notices = Vec::new();
         let (at, has_more) = match changes {
             Changes::Current(head) => {
-                if begins.is_some() {
+                if begins {
                     notices.push(say(begin(head, head.version, "caught_up")));
                 }
                 (head, false)
@@ -118,7 +129,7 @@ impl Hub {
                     version: since.map_or(Version::ZERO, |(_, version)| version),
                     ..head
                 };
-                if begins.is_some() {
+                if begins {
                     notices.push(say(begin(from, head.version, "replay")));
                 }
                 let last = replay(&room, head.epoch, &entries, &mut notices);
@@ -129,13 +140,10 @@ impl Hub {
         Ok(CaughtUp {
             notices,
             at,
+            presence,
             has_more,
         })
     }
-}
-
-fn nobody() -> Box<RawValue> {
-    RawValue::from_string("[]".into()).expect("an empty list")
 }
 
 /// Entries as messages of some of them each; returns the last version.
@@ -205,11 +213,17 @@ impl Reader {
             Stands::Behind(at) | Stands::Here(at) => (Some((Some(at.epoch), at.version)), None),
             Stands::Aside => (None, Some(None)),
         };
-        hub.clone().make_up(self.room.clone(), grant, since, begins)
+        let before = Before {
+            since,
+            begins,
+            presence: self.presence,
+        };
+        hub.clone().make_up(self.room.clone(), grant, before)
     }
 
     /// Stands where catching up has brought it.
     pub fn arrive(&mut self, caught_up: &CaughtUp) {
+        self.presence = caught_up.presence;
         self.stands = match caught_up.has_more {
             true => Stands::Behind(caught_up.at),
             false => Stands::Here(caught_up.at),
@@ -235,9 +249,17 @@ impl Reader {
 
     /// Takes the messages that come next, until there are `bytes_max` or more.
     pub fn hear(&mut self, bytes_max: usize, out: &mut Vec<Notice>) {
-        if let Stands::Here(at) = &mut self.stands
-            && self.attachment.hear(&mut at.version, bytes_max, out) == Heard::Behind
-        {
+        let Stands::Here(at) = &mut self.stands else {
+            return;
+        };
+        let mut known = Known {
+            version: at.version,
+            presence: self.presence,
+        };
+        let heard = self.attachment.hear(&mut known, bytes_max, out);
+        at.version = known.version;
+        self.presence = known.presence;
+        if heard == Heard::Behind {
             self.stands = Stands::Behind(*at);
         }
     }
@@ -260,6 +282,16 @@ impl Reader {
         operations: Vec<Operation>,
     ) -> Result<Ticket, Gone> {
         self.attachment.operate(client, operations).await
+    }
+
+    /// Says who and how the peer is; only a refusal is answered.
+    pub async fn appear(&mut self, appearance: Appearance) -> Result<Ticket, Gone> {
+        self.attachment.appear(appearance).await
+    }
+
+    /// Sends a message to everyone else; only a refusal is answered.
+    pub async fn say(&mut self, utterance: Utterance) -> Result<Ticket, Gone> {
+        self.attachment.say(utterance).await
     }
 
     /// Gives the session a fresh grant.

@@ -6,7 +6,7 @@ mod suspects;
 use yrs::{Doc, Map, ReadTxn, Transact, WriteTxn};
 
 use super::*;
-use crate::ids::{Millis, UnixMillis};
+use crate::ids::{Millis, UnixMillis, Version};
 use crate::room::{Access, End, Event, Identity};
 use crate::store::memory::Memory;
 use crate::store::quarantine::{Case, CaseId, Finding, Kind};

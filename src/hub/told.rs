@@ -11,7 +11,9 @@ use parking_lot::Mutex;
 
 use crate::ids::{Epoch, RoomId, SessionId, Version};
 use crate::room::Entry;
+use crate::room::presence::Stir;
 use crate::wire::notice::Notice;
+use crate::wire::present;
 
 /// Recent messages of one room.
 #[derive(Debug)]
@@ -31,10 +33,27 @@ struct Recent {
 #[derive(Debug)]
 struct Held {
     notice: Notice,
-    /// The version that it tells, if it is of the kept lane.
-    version: Option<Version>,
-    /// Who does not need it.
-    except: Option<SessionId>,
+    place: Place,
+}
+
+/// What a message is to those who know some of it already.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// The next version.
+    Version(Version),
+    /// A tick of presence, by its number.
+    Presence(u64),
+    /// Something that is said once, and not to who said it.
+    Once(SessionId),
+}
+
+/// What a reader knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// The versions up to this one.
+    pub version: Version,
+    /// Presence up to this tick.
+    pub presence: u64,
 }
 
 /// What a reader got.
@@ -66,19 +85,25 @@ impl Told {
     pub fn release(&self, room: &RoomId, epoch: Epoch, entries: &[Arc<Entry>]) {
         for entry in entries {
             let notice = Notice::changes(room, epoch, entry.version, [&**entry]);
-            self.add(notice, Some(entry.version), None);
+            self.add(notice, Place::Version(entry.version));
         }
     }
 
-    fn add(&self, notice: Notice, version: Option<Version>, except: Option<SessionId>) {
+    /// Tells a tick of presence.
+    pub fn stir(&self, room: &RoomId, stir: &Stir) {
+        self.add(present::presence(room, stir), Place::Presence(stir.count));
+    }
+
+    /// Tells a message to everyone but its sender.
+    pub fn say(&self, from: SessionId, notice: Notice) {
+        self.add(notice, Place::Once(from));
+    }
+
+    fn add(&self, notice: Notice, place: Place) {
         let mut recent = self.inner.lock();
         recent.end += 1;
         recent.bytes += notice.bytes();
-        recent.held.push_back(Held {
-            notice,
-            version,
-            except,
-        });
+        recent.held.push_back(Held { notice, place });
         while recent.bytes > self.bytes_max
             && recent.held.len() > 1
             && let Some(dropped) = recent.held.pop_front()
@@ -111,12 +136,12 @@ impl ToldCursor {
         self.at = self.told.inner.lock().end;
     }
 
-    /// Takes what comes next for a reader that knows the versions up to `version`, until there are
-    /// `bytes_max` or more. A version is told once, and none is left out.
+    /// Takes what comes next for a reader and is not `known` to it, until there are `bytes_max` or
+    /// more. A version is told once, and none is left out.
     pub fn gather(
         &mut self,
         me: SessionId,
-        version: &mut Version,
+        known: &mut Known,
         bytes_max: usize,
         out: &mut Vec<Notice>,
     ) -> Heard {
@@ -130,17 +155,22 @@ impl ToldCursor {
             if taken >= bytes_max {
                 break;
             }
-            match held.version {
-                Some(told) if told > version.next() => return Heard::Behind,
-                Some(told) if told == version.next() => *version = told,
-                Some(_) => {
-                    self.at += 1;
-                    continue;
+            let is_news = match held.place {
+                Place::Version(told) if told > known.version.next() => return Heard::Behind,
+                Place::Version(told) if told == known.version.next() => {
+                    known.version = told;
+                    true
                 }
-                None => {}
-            }
+                Place::Version(_) => false,
+                Place::Presence(told) => {
+                    let is_news = told > known.presence;
+                    known.presence = known.presence.max(told);
+                    is_news
+                }
+                Place::Once(from) => from != me,
+            };
             self.at += 1;
-            if held.except != Some(me) {
+            if is_news {
                 taken += held.notice.bytes();
                 out.push(held.notice.clone());
             }
@@ -183,9 +213,16 @@ mod tests {
         entries.iter().map(of).collect()
     }
 
-    fn gather(cursor: &mut ToldCursor, version: &mut Version) -> (Heard, Vec<Notice>) {
+    fn known(version: u64) -> Known {
+        Known {
+            version: Version(version),
+            presence: 0,
+        }
+    }
+
+    fn gather(cursor: &mut ToldCursor, known: &mut Known) -> (Heard, Vec<Notice>) {
         let mut out = Vec::new();
-        let heard = cursor.gather(ME, version, usize::MAX, &mut out);
+        let heard = cursor.gather(ME, known, usize::MAX, &mut out);
         (heard, out)
     }
 
@@ -196,17 +233,17 @@ mod tests {
         assert!(told.is_heard());
         release(&told, 1..=4);
         // The log gave it the versions up to 2.
-        let mut version = Version(2);
+        let mut version = known(2);
         assert_eq!(
             gather(&mut cursor, &mut version),
             (Heard::Notices, expected(3..=4))
         );
-        assert_eq!(version, Version(4));
+        assert_eq!(version, known(4));
         assert_eq!(gather(&mut cursor, &mut version), (Heard::Notices, vec![]));
         // A gap is never told over.
         let mut late = told.cursor();
         release(&told, 5..=6);
-        let mut missed = Version(3);
+        let mut missed = known(3);
         assert_eq!(gather(&mut late, &mut missed), (Heard::Behind, vec![]));
         drop((cursor, late));
         assert!(!told.is_heard());
@@ -217,7 +254,7 @@ mod tests {
         let told = Arc::new(Told::new(1 << 20));
         let mut cursor = told.cursor();
         release(&told, 1..=3);
-        let mut version = Version::ZERO;
+        let mut version = known(0);
         for step in 1..=3 {
             let mut out = Vec::new();
             let heard = cursor.gather(ME, &mut version, 1, &mut out);
@@ -231,11 +268,11 @@ mod tests {
         let told = Arc::new(Told::new(2 * one));
         let mut cursor = told.cursor();
         release(&told, 1..=3);
-        let mut version = Version::ZERO;
+        let mut version = known(0);
         assert_eq!(gather(&mut cursor, &mut version), (Heard::Behind, vec![]));
         cursor.skip();
         release(&told, 4..=5);
-        let mut version = Version(4);
+        let mut version = known(4);
         assert_eq!(
             gather(&mut cursor, &mut version),
             (Heard::Notices, expected(5..=5))

@@ -1,9 +1,11 @@
 //! Owns how presence is taken from sessions and told to them: at most one message per tick.
 
+use std::sync::Arc;
+
 use super::Room;
 use super::grant::{Access, Identity};
-use super::message::{Effect, End, Event, LiveEvent, Presented};
-use super::presence::{Greeting, Unfit};
+use super::message::{Effect, End, Event, LiveEvent, Presented, Refusal, Ticket, Utterance};
+use super::presence::{Appearance, Greeting, Person, Unfit};
 use crate::ids::{Now, SessionId};
 
 impl Room {
@@ -48,6 +50,67 @@ impl Room {
                 });
             }
         }
+    }
+
+    pub(super) fn appear(
+        &mut self,
+        session: SessionId,
+        ticket: Ticket,
+        appearance: &Appearance,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(found) = self.sessions.find(session) else {
+            return;
+        };
+        let identity = found.grant.identity.clone();
+        let device = appearance.device.as_ref().unwrap_or(&found.client).clone();
+        let may = found.require(Access::Read, now.wall);
+        let limits = &self.limits;
+        let taken = may.and_then(|()| {
+            let presence = &mut self.presence;
+            let taken = presence.appear(session, &identity, &device, appearance, now, limits);
+            taken.map_err(|unfit| match unfit {
+                Unfit::Malformed(reason) => Refusal::Malformed(reason),
+                Unfit::TooLarge => Refusal::TooLarge,
+            })
+        });
+        if let Err(refusal) = taken {
+            let event = Event::Refused { ticket, refusal };
+            effects.push(Effect::Tell { session, event });
+        }
+    }
+
+    /// A message goes to everyone who reads JSON; who may not write may not send.
+    pub(super) fn say(
+        &mut self,
+        session: SessionId,
+        ticket: Ticket,
+        utterance: Utterance,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(found) = self.sessions.find(session) else {
+            return;
+        };
+        effects.push(match found.require(Access::Write, now.wall) {
+            Ok(()) => Effect::Say {
+                from: session,
+                actor: found.actor(),
+                at: now.wall,
+                utterance,
+            },
+            Err(refusal) => Effect::Tell {
+                session,
+                event: Event::Refused { ticket, refusal },
+            },
+        });
+    }
+
+    /// Everyone who was told of at the last tick, and the number of that tick.
+    #[must_use]
+    pub fn people(&self) -> (Vec<Arc<Person>>, u64) {
+        (self.presence.people(), self.presence_count)
     }
 
     /// Tells a session that comes who is here.
@@ -95,9 +158,13 @@ impl Room {
         let changed = self.presence.drain_changes();
         self.live_count += 1;
         self.presence_count += 1;
+        let stir = self.presence.stir(&changed, self.presence_count, now.wall);
         effects.push(Effect::Live {
             except: None,
             event: LiveEvent::Presence(changed),
         });
+        if !stir.is_empty() {
+            effects.push(Effect::Stir(stir));
+        }
     }
 }

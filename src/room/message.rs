@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::entry::Entry;
+use super::entry::{Actor, Entry, Json};
 use super::grant::Grant;
 use super::operate::Recalled;
 use super::operation::{Done, OpResult, Operation, Place};
-use crate::ids::{AppendId, Epoch, OpId, Position, SessionId, Version};
+use super::presence::{Appearance, Stir};
+pub use super::refusal::{End, Refusal};
+use crate::ids::{AppendId, Epoch, OpId, Position, SessionId, UnixMillis, Version};
 
 /// The sender's own name for a submission; it comes back with the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -64,6 +66,15 @@ pub struct Shown {
     pub clock: u32,
     /// The state with its identity stamped; `None` when it is gone.
     pub state: Option<Arc<str>>,
+}
+
+/// A message that nobody keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Utterance {
+    /// What kind of message it is, in the application's words.
+    pub event: Arc<str>,
+    /// Its content.
+    pub payload: Json,
 }
 
 /// What became of an append.
@@ -147,6 +158,24 @@ pub enum Input {
         /// In the order they were given.
         states: Vec<Presented>,
     },
+    /// Presence of a device that speaks JSON.
+    Appear {
+        /// The session.
+        session: SessionId,
+        /// Its name for this.
+        ticket: Ticket,
+        /// What it says.
+        appearance: Appearance,
+    },
+    /// A message to everyone here.
+    Say {
+        /// The session.
+        session: SessionId,
+        /// Its name for this.
+        ticket: Ticket,
+        /// What it says.
+        utterance: Utterance,
+    },
     /// A session wants to be told who is here.
     AskPresence {
         /// The session.
@@ -193,7 +222,9 @@ impl Input {
             Self::Submit { session, .. }
             | Self::Operate { session, .. }
             | Self::Sync { session, .. }
-            | Self::Present { session, .. } => Some(*session),
+            | Self::Present { session, .. }
+            | Self::Appear { session, .. }
+            | Self::Say { session, .. } => Some(*session),
             _ => None,
         }
     }
@@ -243,6 +274,19 @@ pub enum Effect {
         except: Option<SessionId>,
         /// What.
         event: LiveEvent,
+    },
+    /// Who joined, changed and left, for who reads JSON.
+    Stir(Stir),
+    /// A message, for who reads JSON.
+    Say {
+        /// Whose it is: the session does not get it.
+        from: SessionId,
+        /// Who is behind it.
+        actor: Actor,
+        /// When it was said.
+        at: UnixMillis,
+        /// What it says.
+        utterance: Utterance,
     },
     /// For one session.
     Tell {
@@ -327,64 +371,4 @@ pub enum Event {
     },
     /// The session is over.
     Ended(End),
-}
-
-/// Why a room says no: a domain answer, told to the peer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The grant does not include this.
-    #[error("the token does not allow this")]
-    Forbidden,
-    /// The token has expired.
-    #[error("the token has expired")]
-    Expired,
-    /// The update rests on something that the room does not have.
-    #[error("the update rests on changes that the room does not have")]
-    Incomplete {
-        /// The room's state vector: what to start from.
-        state_vector: Bytes,
-    },
-    /// The update is not one that a correct client makes.
-    #[error("the update is malformed: {0}")]
-    Malformed(&'static str),
-    /// The update brought the room down before and is held.
-    #[error("the update is in quarantine")]
-    Quarantined,
-    /// The update is larger than the limit.
-    #[error("the update is too large")]
-    TooLarge,
-    /// The update has content of a deleted epoch.
-    #[error("the update belongs to a deleted epoch of the room")]
-    EpochChanged,
-    /// The backlog of changes that are not durable yet is full.
-    #[error("the database is away and the backlog is full")]
-    Unavailable,
-    /// The room is being deleted.
-    #[error("the room is deleted")]
-    RoomDeleted,
-}
-
-/// Why a session is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// The peer sent something that no correct client sends.
-    Malformed(&'static str),
-    /// The token has expired.
-    Expired,
-    /// The grant does not include being here.
-    Forbidden,
-    /// The room was deleted.
-    RoomDeleted,
-    /// The peer holds content of another epoch.
-    EpochChanged,
-    /// The peer sent too much at once.
-    TooLarge,
-    /// The room failed and will be opened anew.
-    Internal,
-    /// The process drains, or cannot take more.
-    Unavailable,
-    /// Nothing was heard of the peer for too long, or it reads nothing.
-    Idle,
-    /// The peer is too fast, or holds too much.
-    TooFast,
 }

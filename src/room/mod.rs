@@ -22,6 +22,7 @@ pub mod operate;
 pub mod operation;
 pub mod presence;
 pub mod record;
+mod refusal;
 pub mod sessions;
 mod stamps;
 mod standing;
@@ -208,6 +209,16 @@ impl Room {
             } => self.operate(session, ticket, client, operations, now, effects),
             Input::Recalled { recalled } => self.recalled(recalled, now, effects),
             Input::Present { session, states } => self.present(session, states, now, effects),
+            Input::Appear {
+                session,
+                ticket,
+                appearance,
+            } => self.appear(session, ticket, &appearance, now, effects),
+            Input::Say {
+                session,
+                ticket,
+                utterance,
+            } => self.say(session, ticket, utterance, now, effects),
             Input::AskPresence { session } => self.tell_presence(session, now, effects),
             Input::Appended { id, outcome } => self.appended(id, outcome, now, effects),
             Input::Fetched { entries } => self.fetched(entries, now, effects),

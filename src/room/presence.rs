@@ -13,6 +13,8 @@ use std::sync::Arc;
 use self::greeting::Greeted;
 pub use self::greeting::Greeting;
 use self::leap::leap;
+use self::people::People;
+pub use self::people::{Appearance, Person, Stir};
 use self::stamp::{fingerprint, stamp};
 use super::grant::Identity;
 use super::message::{Presented, Shown};
@@ -72,6 +74,7 @@ pub struct Presence {
     gone_order: BTreeSet<(u64, u64)>,
     departures: u64,
     greeted: Greeted,
+    people: People,
     changed: BTreeSet<u64>,
     owned: HashMap<SessionId, BTreeSet<u64>>,
     /// No later than the first lapse.
@@ -264,6 +267,7 @@ impl Presence {
 
     /// Removes whoever was lost and is not back.
     pub fn lapse(&mut self, now: Millis) {
+        self.renew_devices(now);
         if self.next_lapse.is_none_or(|next| next > now) {
             return;
         }
@@ -284,7 +288,8 @@ impl Presence {
     /// When the next one may lapse.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
-        self.next_lapse
+        let due = [self.next_lapse, self.people.renewal()];
+        due.into_iter().flatten().min()
     }
 
     /// Whether peers have something to hear.
@@ -297,22 +302,6 @@ impl Presence {
     pub fn drain_changes(&mut self) -> Arc<[Shown]> {
         let changed = std::mem::take(&mut self.changed);
         changed
-            .into_iter()
-            .map(|client| self.shown(client))
-            .collect()
-    }
-
-    /// Everyone who is here, and who left not long ago: what somebody needs that missed goodbyes.
-    #[must_use]
-    pub fn everyone_and_gone(&self) -> Arc<[Shown]> {
-        let mut clients: Vec<u64> = self
-            .members
-            .keys()
-            .chain(self.gone.keys())
-            .copied()
-            .collect();
-        clients.sort_unstable();
-        clients
             .into_iter()
             .map(|client| self.shown(client))
             .collect()
@@ -393,6 +382,7 @@ impl Presence {
 
 mod greeting;
 mod leap;
+mod people;
 mod stamp;
 #[cfg(test)]
 mod tests;

@@ -279,10 +279,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
                 }
             }
             Event::Refused { ticket, refusal } => {
-                if let Some(Waiting { id, .. }) = hold.pushes.remove(&ticket) {
-                    let message = refusal.to_string();
-                    self.refuse(id.as_deref(), Some(&room), refusal.code(), &message);
-                }
+                // Presence and messages are refused without an id: they were answered.
+                let id = hold.pushes.remove(&ticket).and_then(|waiting| waiting.id);
+                let message = refusal.to_string();
+                self.refuse(id.as_deref(), Some(&room), refusal.code(), &message);
             }
             Event::Ended(end) => {
                 self.over(place, &end)?;

@@ -61,6 +61,13 @@ pub fn router(app: App) -> Router {
         .route("/rooms/{room}/sync", post(http::sync::exchange))
         .route("/rooms/{room}/changes", get(http::changes::list))
         .route("/rooms/{room}/events", get(sse::stream))
+        .route(
+            "/rooms/{room}/presence",
+            get(http::presence::show)
+                .put(http::presence::put)
+                .delete(http::presence::delete),
+        )
+        .route("/rooms/{room}/messages", post(http::presence::say))
         .route("/rooms/{room}/push", post(http::push::push))
         .route(
             "/rooms/{room}/records/{collection}",

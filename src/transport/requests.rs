@@ -13,11 +13,23 @@ use crate::hub::Denial;
 use crate::hub::attachment::Gone;
 use crate::hub::reader::{CaughtUp, Since};
 use crate::ids::RoomId;
-use crate::room::{End, Grant};
+use crate::room::message::Utterance;
+use crate::room::presence::Appearance;
+use crate::room::sessions::require;
+use crate::room::{Access, End, Grant};
+use crate::wire::Code;
 use crate::wire::ask::Ask;
 use crate::wire::notice::{MessageId, Notice};
 use crate::wire::operations::Push;
 use crate::wire::push;
+
+/// What is done at once and kept nowhere.
+enum Does {
+    /// Presence.
+    Appear(Appearance),
+    /// A message to a room.
+    Say(Utterance),
+}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
     /// Does what a message asks for, or begins to.
@@ -32,6 +44,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
             } => self.subscribe(id, room, since, client),
             Ask::Unsubscribe { room } => self.unsubscribe(id.as_deref(), &room),
             Ask::Push { room, push } => self.push(id, room, &push).await,
+            Ask::Present {
+                room,
+                client,
+                state,
+            } => {
+                let device = client.map(Into::into);
+                let does = Does::Appear(Appearance {
+                    device,
+                    state,
+                    lease_ms: None,
+                });
+                self.act(id, &room, does).await;
+            }
+            Ask::Say { room, utterance } => self.act(id, &room, Does::Say(utterance)).await,
         }
         Ok(())
     }
@@ -159,6 +185,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
                     self.refuse(waiting.id.as_deref(), Some(&room), "unavailable", message);
                 }
             },
+        }
+    }
+
+    /// Does what is done at once and kept nowhere; only a refusal of the room comes later.
+    async fn act(&mut self, id: Option<MessageId>, room: &RoomId, does: Does) {
+        let Some(grant) = self.grant(id.as_deref(), room) else {
+            return;
+        };
+        let found = self.holds.find(room);
+        let Some(place) = found.filter(|&it| self.holds.at(it).reader.is_subscribed()) else {
+            let message = "subscribe to the room first";
+            return self.refuse(id.as_deref(), Some(room), "not_found", message);
+        };
+        let (needed, bytes, bytes_max) = match &does {
+            Does::Appear(Appearance { state, .. }) => {
+                let bytes = state.as_ref().map_or(0, bytes::Bytes::len);
+                let bytes_max = self.app.hub.limits().presence_state_bytes_max;
+                (Access::Read, bytes, bytes_max)
+            }
+            Does::Say(utterance) => {
+                let bytes_max = self.app.hub.limits().message_bytes_max;
+                (Access::Write, utterance.payload.0.len(), bytes_max)
+            }
+        };
+        if let Err(refusal) = require(&grant, needed, self.line.now().wall) {
+            let message = refusal.to_string();
+            return self.refuse(id.as_deref(), Some(room), refusal.code(), &message);
+        }
+        if bytes > bytes_max {
+            let message = "there is more in it than the limit";
+            return self.refuse(id.as_deref(), Some(room), "too_large", message);
+        }
+        let reader = &mut self.holds.at(place).reader;
+        let done = match does {
+            Does::Appear(appearance) => reader.appear(appearance).await,
+            Does::Say(utterance) => reader.say(utterance).await,
+        };
+        match done {
+            // Nobody waits for an answer to a cursor's move.
+            Ok(_) if id.is_none() => {}
+            Ok(_) => self.say(&Notice::ok(id.as_deref())),
+            Err(Gone) => {
+                self.holds.at(place).is_woken = true;
+                let message = "the room ended; try again";
+                self.refuse(id.as_deref(), Some(room), "unavailable", message);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Owns how the messages of JSON clients are read: bytes to an ask, or why it is none.
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -8,6 +9,8 @@ use super::Violation;
 use super::notice::MessageId;
 use super::operations::{self, Push};
 use crate::ids::{Epoch, RoomId, Version, is_name};
+use crate::room::entry::Json;
+use crate::room::message::Utterance;
 
 /// The longest name of a message that is echoed: as other names, and quotes.
 const ID_BYTES_MAX: usize = 257;
@@ -35,6 +38,22 @@ pub enum Ask<'a> {
         room: RoomId,
         /// The operations, unread.
         push: Push<'a>,
+    },
+    /// Says how the device is here.
+    Present {
+        /// The room.
+        room: RoomId,
+        /// The device.
+        client: Option<String>,
+        /// The state; `None` says goodbye.
+        state: Option<Bytes>,
+    },
+    /// A message to everyone in a room.
+    Say {
+        /// The room.
+        room: RoomId,
+        /// The message.
+        utterance: Utterance,
     },
     /// Shows a token, the first or a fresh one.
     Token {
@@ -81,6 +100,29 @@ struct Since {
     #[serde(default)]
     epoch: Option<Uuid>,
     version: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Presence<'a> {
+    room: String,
+    #[serde(default)]
+    client_id: Option<String>,
+    #[serde(borrow)]
+    state: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    room: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Content<'a> {
+    event: String,
+    #[serde(borrow, default)]
+    payload: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -146,6 +188,31 @@ fn ask<'a>(kind: &str, message: &'a [u8]) -> Result<Ask<'a>, Unfit> {
             })?;
             Ok(Ask::Push { room, push })
         }
+        "presence" => {
+            let body: Presence<'_> = body(message, "presence is {room, state, clientId?}")?;
+            if body.client_id.as_deref().is_some_and(|id| !is_name(id)) {
+                return Err(unfit("clientId is no name"));
+            }
+            Ok(Ask::Present {
+                room: room_named(&body.room)?,
+                client: body.client_id,
+                state: presence_state(body.state)?,
+            })
+        }
+        "message" => {
+            let body: Message = body(message, "message is {room, event, payload}")?;
+            // To a room; messages to a user or a topic have no room.
+            let Some(room) = body.room else {
+                return Err(Unfit {
+                    code: "unsupported",
+                    reason: "a message goes to a room",
+                });
+            };
+            Ok(Ask::Say {
+                room: room_named(&room)?,
+                utterance: utterance(message)?,
+            })
+        }
         "token" => {
             let body: Token = body(message, "token is {token}")?;
             Ok(Ask::Token { token: body.token })
@@ -156,6 +223,31 @@ fn ask<'a>(kind: &str, message: &'a [u8]) -> Result<Ask<'a>, Unfit> {
             reason: "this type of message is not known",
         }),
     }
+}
+
+/// A presence state: a JSON object, or `null` for goodbye.
+pub fn presence_state(raw: &RawValue) -> Result<Option<Bytes>, Unfit> {
+    match raw.get() {
+        "null" => Ok(None),
+        text if text.starts_with('{') => Ok(Some(text.to_owned().into())),
+        _ => Err(unfit("a presence state is a JSON object, or null")),
+    }
+}
+
+/// What a message says: `{event, payload?}`.
+pub fn utterance(message: &[u8]) -> Result<Utterance, Unfit> {
+    let content: Content<'_> = body(message, "a message is {event, payload?}")?;
+    if !is_name(&content.event) {
+        return Err(unfit("event is no name"));
+    }
+    let payload = content.payload.map_or("null", RawValue::get);
+    // A payload goes to readers of lines, too.
+    let payload: serde_json::Value =
+        serde_json::from_str(payload).map_err(|_| unfit("payload is no JSON"))?;
+    Ok(Utterance {
+        event: content.event.into(),
+        payload: Json(payload.to_string().into()),
+    })
 }
 
 fn body<'a, T: Deserialize<'a>>(message: &'a [u8], shape: &'static str) -> Result<T, Unfit> {

@@ -6,6 +6,7 @@ pub mod json;
 pub mod messages;
 pub mod notice;
 pub mod operations;
+pub mod present;
 pub mod push;
 pub mod results;
 pub mod stored;

@@ -111,7 +111,11 @@ struct Bare<'a> {
 }
 
 impl Notice {
-    fn of(kind: &'static str, position: Option<Position>, twin: &impl Serialize) -> Self {
+    pub(super) fn of(
+        kind: &'static str,
+        position: Option<Position>,
+        twin: &impl Serialize,
+    ) -> Self {
         let mut bytes = vec![0; HEADER_BYTES_MAX];
         serde_json::to_writer(&mut bytes, twin).expect("strings are JSON");
         let mut header = Vec::with_capacity(HEADER_BYTES_MAX);

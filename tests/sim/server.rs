@@ -91,6 +91,8 @@ impl Host {
                 | Effect::Fetch { .. }
                 | Effect::Compact { .. }
                 | Effect::Release { .. }
+                | Effect::Stir(_)
+                | Effect::Say { .. }
                 | Effect::Erase { .. }
                 | Effect::Quarantine { .. }
                 | Effect::Rest

@@ -216,6 +216,7 @@ impl World {
                     self.asked.push_back(effect);
                 }
                 Effect::Recall { .. } => unreachable!("nobody operates"),
+                Effect::Stir(_) | Effect::Say { .. } => {}
                 Effect::Quarantine { reason, .. } => panic!("the CRDT failed: {reason}"),
                 Effect::Release { entries } => self.release(&entries),
                 Effect::Rest => {

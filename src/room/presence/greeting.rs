@@ -66,4 +66,20 @@ impl Presence {
         greeting.others.sort_by_key(|(_, shown)| shown.client);
         greeting
     }
+
+    /// Everyone who is here, and who left not long ago: what somebody needs that missed goodbyes.
+    #[must_use]
+    pub fn everyone_and_gone(&self) -> Arc<[Shown]> {
+        let mut clients: Vec<u64> = self
+            .members
+            .keys()
+            .chain(self.gone.keys())
+            .copied()
+            .collect();
+        clients.sort_unstable();
+        clients
+            .into_iter()
+            .map(|client| self.shown(client))
+            .collect()
+    }
 }

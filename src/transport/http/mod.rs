@@ -6,6 +6,7 @@ pub mod conflicts;
 pub mod doc;
 pub mod inbox;
 pub mod list;
+pub mod presence;
 pub mod push;
 pub mod records;
 pub mod rooms;

@@ -130,7 +130,7 @@ export class EventStream extends Listener {
       const at = line.indexOf(':')
       return [line.slice(0, at), line.slice(at + 1).trim()]
     }))
-    if (fields.data) this.take({ ...JSON.parse(fields.data), event: fields.event, lastId: fields.id })
+    if (fields.data) this.take({ ...JSON.parse(fields.data), sse: fields.event, lastId: fields.id })
     else this.other = [...this.other ?? [], fields]
   }
 
