@@ -140,10 +140,6 @@ const fn unfit(reason: &'static str) -> Unfit {
 /// # Errors
 ///
 /// When it is not an object with a `type`, or has an `id` that cannot be echoed.
-#[expect(
-    clippy::type_complexity,
-    reason = "an id and an answer, at the only place that makes them"
-)]
 pub fn read(message: &[u8]) -> Result<(Option<MessageId>, Result<Ask<'_>, Unfit>), Violation> {
     let unreadable = Violation::Malformed("a message is a JSON object with a type");
     let envelope: Envelope<'_> = serde_json::from_slice(message).map_err(|_| unreadable)?;
