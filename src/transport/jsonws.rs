@@ -80,7 +80,7 @@ pub(super) enum Done {
 )]
 enum Step {
     Moved(Moved),
-    Done(Done),
+    Done(Box<Done>),
     Woken,
     Draining,
 }
@@ -170,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
             self.line.tick();
             match step {
                 Step::Moved(moved) => self.line.note(&moved)?,
-                Step::Done(done) => self.done(done).await?,
+                Step::Done(done) => self.done(*done).await?,
                 Step::Woken => {}
                 Step::Draining => {
                     self.is_draining = true;
@@ -369,7 +369,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
                 && let Poll::Ready(done) = errand.as_mut().poll(cx)
             {
                 self.errand = None;
-                return Poll::Ready(Ok(Step::Done(done)));
+                return Poll::Ready(Ok(Step::Done(Box::new(done))));
             }
             if let Poll::Ready(moved) = self.line.poll_move(may_take, cx) {
                 return Poll::Ready(moved.map(Step::Moved));

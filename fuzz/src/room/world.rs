@@ -215,8 +215,9 @@ impl World {
                     assert!(!self.asked.iter().any(same), "one at a time: {effect:?}");
                     self.asked.push_back(effect);
                 }
+                Effect::Stir(stir) => assert!(!stir.is_empty(), "something is told"),
                 Effect::Recall { .. } => unreachable!("nobody operates"),
-                Effect::Stir(_) | Effect::Say { .. } => {}
+                Effect::Say { .. } => unreachable!("nobody says anything"),
                 Effect::Quarantine { reason, .. } => panic!("the CRDT failed: {reason}"),
                 Effect::Release { entries } => self.release(&entries),
                 Effect::Rest => {
