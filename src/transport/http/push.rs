@@ -22,7 +22,8 @@ use crate::ids::RoomId;
 use crate::room::operation::Operation;
 use crate::room::sessions::require;
 use crate::room::{Access, Grant};
-use crate::wire::operations::{self, PUSH_OPERATIONS_MAX, Read, Unfit};
+use crate::wire::operations::{self, PUSH_OPERATIONS_MAX, Unfit};
+use crate::wire::push::sort;
 use crate::wire::{Code, Violation, results};
 
 /// `POST /rooms/{room}/push`: `{clientId?, ops: [...]}`, answered with `{epoch, version, results}`
@@ -37,45 +38,16 @@ pub async fn push(
     require(&grant, Access::Write, app.hub.now().wall)?;
     let push = operations::read_push(&body)?;
     let client = push.client.as_deref().map(Arc::from);
-    let read = push.ops.iter();
-    let read: Vec<Read> = read
-        .map(|raw| operations::read_operation(raw, || app.hub.fresh_id()))
-        .collect();
-    let (operations, unfit) = sort(read);
+    let (operations, misfits) = sort(&push, || app.hub.fresh_id());
     let Pushed { results, position } = app.hub.push(&room, grant, client, operations).await?;
-    let results = results.iter().map(results::result).collect();
     let body = json!({
         "epoch": position.epoch.to_string(),
         "version": position.version.0,
-        "results": merge(results, unfit),
+        "results": misfits.between(&results),
     });
     let mut response = Json(body).into_response();
     stand(&mut response, position);
     Ok(response)
-}
-
-type Misfits = Vec<(usize, Box<RawValue>)>;
-
-/// What can be judged, and the rejections of what cannot, with their places.
-fn sort(read: Vec<Read>) -> (Vec<Operation>, Misfits) {
-    let mut operations = Vec::with_capacity(read.len());
-    let mut unfit = Vec::new();
-    for (place, read) in read.into_iter().enumerate() {
-        match read {
-            Ok(operation) => operations.push(operation),
-            Err(reason) => unfit.push((place, results::rejection(&reason, "malformed"))),
-        }
-    }
-    (operations, unfit)
-}
-
-/// Puts rejections, which come in order, between the results that were judged.
-fn merge(judged: Vec<Box<RawValue>>, unfit: Misfits) -> Vec<Box<RawValue>> {
-    let mut all = judged;
-    for (place, rejection) in unfit {
-        all.insert(place, rejection);
-    }
-    all
 }
 
 #[derive(Deserialize)]
