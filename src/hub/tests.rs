@@ -1,6 +1,7 @@
 //! Tests of containment: what takes a room or the process down is held, and all else goes on. On
 //! the memory store, with a clock that stands still unless everybody waits.
 
+mod readers;
 mod suspects;
 
 use yrs::{Doc, Map, ReadTxn, Transact, WriteTxn};
