@@ -74,10 +74,6 @@ pub(super) enum Done {
 }
 
 /// What woke the pump.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one at a time per socket"
-)]
 enum Step {
     Moved(Moved),
     Done(Box<Done>),
