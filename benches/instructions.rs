@@ -92,8 +92,8 @@ fn driven(updates: Vec<Bytes>) -> (Driven, Vec<Bytes>) {
 }
 
 #[library_benchmark]
-#[bench::character(args = (characters()), setup = driven, config = about(26_554_000))]
-#[bench::field(args = (values()), setup = driven, config = about(41_310_000))]
+#[bench::character(args = (characters()), setup = driven, config = about(27_854_000))]
+#[bench::field(args = (values()), setup = driven, config = about(42_708_000))]
 fn alone((mut room, updates): (Driven, Vec<Bytes>)) -> (Driven, Vec<Bytes>) {
     for update in &updates {
         room.take(std::slice::from_ref(black_box(update)));
@@ -102,8 +102,8 @@ fn alone((mut room, updates): (Driven, Vec<Bytes>)) -> (Driven, Vec<Bytes>) {
 }
 
 #[library_benchmark]
-#[bench::character(args = (characters()), setup = driven, config = about(17_073_000))]
-#[bench::field(args = (values()), setup = driven, config = about(34_596_000))]
+#[bench::character(args = (characters()), setup = driven, config = about(17_181_000))]
+#[bench::field(args = (values()), setup = driven, config = about(34_700_000))]
 fn together((mut room, updates): (Driven, Vec<Bytes>)) -> (Driven, Vec<Bytes>) {
     room.take(black_box(&updates));
     (room, updates)
@@ -132,7 +132,7 @@ fn moving() -> (Driven, Vec<Vec<Presented>>) {
 }
 
 #[library_benchmark]
-#[bench::cursor(setup = moving, config = about(19_153_000))]
+#[bench::cursor(setup = moving, config = about(20_602_000))]
 fn present((mut room, moves): (Driven, Vec<Vec<Presented>>)) -> Driven {
     for tick in moves {
         room.present(black_box(tick));
