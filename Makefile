@@ -1,7 +1,7 @@
 # What a person runs. Every target does its own set-up; `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-BENCHES := check apply commit crash fanout replay cursors join growth idle rooms
+BENCHES := check apply commit crash fanout replay cursors join growth idle rooms operations
 NODE_TESTS := $(wildcard tests/interop/*.test.mjs) tests/interop/workloads.mjs
 SCENARIOS := $(wildcard tests/scenario/*.mjs)
 
