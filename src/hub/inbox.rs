@@ -3,7 +3,7 @@
 //! In memory alone: a message says that something happened, and is gone after some minutes. What is
 //! said to everybody, or to a topic, is kept once for all. Every bound is in `limits.rs`.
 
-mod listener;
+pub mod listener;
 
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, VecDeque};

@@ -16,6 +16,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::App;
 use super::holds::{Hold, Holds, Waiting};
+use super::letters::Ear;
 use super::line::{Line, Moved, Stop, retry_after_ms};
 use crate::auth::{Bearer, Denied};
 use crate::hub::Denial;
@@ -34,6 +35,7 @@ pub struct JsonSocket<S> {
     pub(super) app: App,
     pub(super) bearer: Option<Bearer>,
     pub(super) holds: Holds,
+    pub(super) ear: Ear,
     errand: Option<BoxFuture<'static, Done>>,
     budget: Budget,
     /// By then a good token is there.
@@ -128,6 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
             app,
             bearer,
             holds: Holds::default(),
+            ear: Ear::default(),
             errand: None,
             is_draining: false,
         }
@@ -150,6 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
     }
 
     async fn pump(&mut self) -> Result<std::convert::Infallible, Stop> {
+        self.listen();
         loop {
             self.messages().await?;
             self.refill()?;
@@ -237,6 +241,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
                 }
             }
         }
+        self.hear();
         self.catch_up();
         Ok(())
     }
@@ -370,7 +375,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
             if let Poll::Ready(moved) = self.line.poll_move(may_take, cx) {
                 return Poll::Ready(moved.map(Step::Moved));
             }
-            if self.holds.poll_woken(cx).is_ready() {
+            if self.holds.poll_woken(cx).is_ready() || self.ear.poll_woken(cx).is_ready() {
                 return Poll::Ready(Ok(Step::Woken));
             }
             if !self.is_draining && self.draining.as_mut().poll(cx).is_ready() {

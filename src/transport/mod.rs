@@ -5,6 +5,7 @@ pub mod door;
 mod holds;
 pub mod http;
 mod jsonws;
+mod letters;
 mod line;
 pub mod listener;
 mod ops;

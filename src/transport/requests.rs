@@ -43,6 +43,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
                 client,
             } => self.subscribe(id, room, since, client),
             Ask::Unsubscribe { room } => self.unsubscribe(id.as_deref(), &room),
+            Ask::Follow { topic } => self.follow(id.as_deref(), &topic),
+            Ask::Unfollow { topic } => self.unfollow(id.as_deref(), &topic),
+            Ask::SayTo { to, words } => self.say_to(id.as_deref(), to, words),
             Ask::Push { room, push } => self.push(id, room, &push).await,
             Ask::Present {
                 room,
@@ -351,7 +354,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
                 }
             }
         }
+        let is_other =
+            (self.bearer.as_ref()).is_none_or(|it| it.identity.user != fresh.identity.user);
         self.bearer = Some(fresh);
+        if is_other {
+            self.listen();
+        } else {
+            self.listen_on();
+        }
         self.say(&Notice::ok(id.as_deref()));
         Ok(())
     }
@@ -362,7 +372,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
     }
 }
 
-fn code_of(denied: Denied) -> &'static str {
+pub(super) fn code_of(denied: Denied) -> &'static str {
     match denied {
         Denied::Missing | Denied::Invalid(_) | Denied::Expired => "unauthenticated",
         Denied::Forbidden => "forbidden",

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::Violation;
+use super::messages::{To, Words};
 use super::notice::MessageId;
 use super::operations::{self, Push};
 use crate::ids::{Epoch, RoomId, Version, is_name};
@@ -55,6 +56,23 @@ pub enum Ask<'a> {
         /// The message.
         utterance: Utterance,
     },
+    /// To hear what is said in a topic.
+    Follow {
+        /// The topic.
+        topic: String,
+    },
+    /// Not to hear it any more.
+    Unfollow {
+        /// The topic.
+        topic: String,
+    },
+    /// A message to a user, or to whoever hears a topic.
+    SayTo {
+        /// To whom.
+        to: To,
+        /// The message.
+        words: Words,
+    },
     /// Shows a token, the first or a fresh one.
     Token {
         /// The token, unchecked.
@@ -88,7 +106,10 @@ struct InRoom {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Subscribing {
+    #[serde(default)]
     room: String,
+    #[serde(default)]
+    topic: Option<String>,
     #[serde(default)]
     since: Option<Since>,
     #[serde(default)]
@@ -113,9 +134,21 @@ struct Presence<'a> {
 }
 
 #[derive(Deserialize)]
+struct Leaving {
+    #[serde(default)]
+    room: String,
+    #[serde(default)]
+    topic: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct Message {
     #[serde(default)]
     room: Option<String>,
+    #[serde(default)]
+    user: Option<String>,
+    #[serde(default)]
+    topic: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -160,6 +193,10 @@ fn ask<'a>(kind: &str, message: &'a [u8]) -> Result<Ask<'a>, Unfit> {
     match kind {
         "subscribe" => {
             let body: Subscribing = body(message, "subscribe is {room, since?, clientId?}")?;
+            if let Some(topic) = body.topic {
+                let topic = topic_named(topic)?;
+                return Ok(Ask::Follow { topic });
+            }
             if body.client_id.as_deref().is_some_and(|id| !is_name(id)) {
                 return Err(unfit("clientId is no name"));
             }
@@ -172,7 +209,11 @@ fn ask<'a>(kind: &str, message: &'a [u8]) -> Result<Ask<'a>, Unfit> {
             })
         }
         "unsubscribe" => {
-            let body: InRoom = body(message, "unsubscribe is {room}")?;
+            let body: Leaving = body(message, "unsubscribe is {room} or {topic}")?;
+            if let Some(topic) = body.topic {
+                let topic = topic_named(topic)?;
+                return Ok(Ask::Unfollow { topic });
+            }
             let room = room_named(&body.room)?;
             Ok(Ask::Unsubscribe { room })
         }
@@ -200,18 +241,24 @@ fn ask<'a>(kind: &str, message: &'a [u8]) -> Result<Ask<'a>, Unfit> {
             })
         }
         "message" => {
-            let body: Message = body(message, "message is {room, event, payload}")?;
-            // To a room; messages to a user or a topic have no room.
-            let Some(room) = body.room else {
-                return Err(Unfit {
-                    code: "unsupported",
-                    reason: "a message goes to a room",
-                });
+            let body: Message = body(message, "message is {room | user | topic, event, payload}")?;
+            let utterance = utterance(message)?;
+            let to = match (body.room, body.user, body.topic) {
+                (Some(room), None, None) => {
+                    let room = room_named(&room)?;
+                    return Ok(Ask::Say { room, utterance });
+                }
+                (None, Some(user), None) if is_name(&user) => To::User(user),
+                (None, None, Some(topic)) => To::Topic(topic_named(topic)?),
+                _ => return Err(unfit("a message goes to one room, user or topic")),
             };
-            Ok(Ask::Say {
-                room: room_named(&room)?,
-                utterance: utterance(message)?,
-            })
+            let words = Words {
+                r#type: utterance.event.to_string(),
+                payload: RawValue::from_string(utterance.payload.0.to_string())
+                    .map_err(|_| unfit("payload is no JSON"))?,
+                correlation_id: None,
+            };
+            Ok(Ask::SayTo { to, words })
         }
         "token" => {
             let body: Token = body(message, "token is {token}")?;
@@ -252,6 +299,14 @@ pub fn utterance(message: &[u8]) -> Result<Utterance, Unfit> {
 
 fn body<'a, T: Deserialize<'a>>(message: &'a [u8], shape: &'static str) -> Result<T, Unfit> {
     serde_json::from_slice(message).map_err(|_| unfit(shape))
+}
+
+fn topic_named(topic: String) -> Result<String, Unfit> {
+    if is_name(&topic) {
+        Ok(topic)
+    } else {
+        Err(unfit("topic is no name"))
+    }
 }
 
 fn room_named(name: &str) -> Result<RoomId, Unfit> {
@@ -310,6 +365,32 @@ mod tests {
         }
         assert_eq!(told(r#"{"type":"dance"}"#), Ok(Some("unsupported")));
         assert_eq!(told(r#"{"type":"ping","id":null,"more":[]}"#), Ok(None));
+    }
+
+    #[test]
+    fn jw27_a_message_goes_to_one_room_user_or_topic() {
+        let to = |members: &str| {
+            let text = format!(r#"{{"type":"message","event":"hi","payload":[1],{members}}}"#);
+            match read(text.as_bytes()).expect("readable").1 {
+                Ok(Ask::SayTo { to, words }) => {
+                    assert_eq!((&*words.r#type, words.payload.get()), ("hi", "[1]"));
+                    Some(to)
+                }
+                Ok(Ask::Say { .. }) => Some(To::Room("r".into())),
+                _ => None,
+            }
+        };
+        assert_eq!(to(r#""room":"r""#), Some(To::Room("r".into())));
+        assert_eq!(to(r#""user":"bob""#), Some(To::User("bob".into())));
+        assert_eq!(to(r#""topic":"news""#), Some(To::Topic("news".into())));
+        for none in [
+            r#""room":"r","user":"bob""#,
+            r#""to":"bob""#,
+            r#""user":"""#,
+            r#""topic":"""#,
+        ] {
+            assert_eq!(to(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -96,6 +96,66 @@ pub fn presence(room: &RoomId, stir: &Stir) -> Notice {
     Notice::of(twin.r#type, None, &twin)
 }
 
+/// To whom a message was said, where that is a room, a user or topics.
+#[derive(Debug, Clone, Copy)]
+pub enum Addressed<'a> {
+    /// Those who were in it.
+    Room(&'a RoomId),
+    /// This user, on all devices.
+    User(&'a str),
+    /// Those who hear one of them.
+    Topics(&'a [Arc<str>]),
+    /// Everybody.
+    Everyone,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Letter<'a> {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
+    event: &'a str,
+    payload: &'a RawValue,
+    user_id: &'a str,
+    message_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<&'a str>,
+    timestamp: String,
+}
+
+/// `message {room? | user? | topic?, event, payload, userId, messageId, correlationId?, timestamp}`:
+/// one that is kept for those who are not there.
+#[must_use]
+pub fn letter(message: &super::messages::Message, to: Addressed<'_>) -> Notice {
+    let twin = Letter {
+        r#type: "message",
+        room: match to {
+            Addressed::Room(room) => Some(room.as_str()),
+            _ => None,
+        },
+        user: match to {
+            Addressed::User(user) => Some(user),
+            _ => None,
+        },
+        topic: match to {
+            Addressed::Topics(topics) => topics.first().map(|topic| &**topic),
+            _ => None,
+        },
+        event: &message.r#type,
+        payload: &message.payload,
+        user_id: &message.user_id,
+        message_id: &message.id,
+        correlation_id: message.correlation_id.as_deref(),
+        timestamp: rfc3339(UnixMillis(message.timestamp)),
+    };
+    Notice::of(twin.r#type, None, &twin)
+}
+
 /// `message {room, event, payload, userId, clientId, timestamp}`.
 #[must_use]
 pub fn message(room: &RoomId, actor: &Actor, at: UnixMillis, utterance: &Utterance) -> Notice {

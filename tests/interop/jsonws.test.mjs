@@ -309,6 +309,42 @@ onEachStore('json', (check) => {
   })
 })
 
+onEachStore('json letters', (check) => {
+  const granted = (sub, topics) => sign({ sub, exp: epochSeconds(600), rooms: { '*': 'write' }, topics })
+
+  check('JW28 what is said to a user reaches all sockets of that user, and nobody else', async (scene) => {
+    const [ada, one, two, eve] = await Promise.all(['ada', 'bob', 'bob', 'eve'].map((user) => scene.json({ token: writer(user) })))
+    assert.equal((await ada.ask({ type: 'message', user: 'bob', event: 'hi', payload: { n: 1 } })).type, 'ok')
+    for (const socket of [one, two]) {
+      const { user, event, payload, userId } = await socket.told('the message', (it) => it.type === 'message')
+      assert.deepEqual({ user, event, payload, userId }, { user: 'bob', event: 'hi', payload: { n: 1 }, userId: 'ada' })
+    }
+    assert.equal((await eve.ask({ type: 'ping' })).type, 'pong')
+    assert.equal(eve.of('message').length, 0)
+    const both = await ada.ask({ type: 'message', user: 'bob', room: 'r', event: 'hi' })
+    assert.deepEqual([both.type, both.code], ['error', 'malformed'])
+  })
+
+  check('JW28 a topic is heard by who subscribed, and both need a grant', async (scene) => {
+    const [ada, bob, eve] = await Promise.all([
+      scene.json({ token: granted('ada', { 'news:*': 'write' }) }),
+      scene.json({ token: granted('bob', { 'news:*': 'read' }) }),
+      scene.json({ token: writer('eve') }),
+    ])
+    assert.equal((await bob.ask({ type: 'subscribe', topic: 'news:1' })).type, 'ok')
+    assert.equal((await eve.ask({ type: 'subscribe', topic: 'news:1' })).code, 'forbidden')
+    assert.equal((await bob.ask({ type: 'message', topic: 'news:1', event: 'no' })).code, 'forbidden')
+    assert.equal((await ada.ask({ type: 'message', topic: 'news:2', event: 'other' })).type, 'ok')
+    assert.equal((await ada.ask({ type: 'message', topic: 'news:1', event: 'first' })).type, 'ok')
+    const heard = await bob.told('the message', (it) => it.type === 'message')
+    assert.deepEqual([heard.topic, heard.event, heard.userId], ['news:1', 'first', 'ada'])
+    assert.equal((await bob.ask({ type: 'unsubscribe', topic: 'news:1' })).type, 'ok')
+    assert.equal((await ada.ask({ type: 'message', topic: 'news:1', event: 'second' })).type, 'ok')
+    assert.equal((await bob.ask({ type: 'ping' })).type, 'pong')
+    assert.deepEqual(bob.of('message').map((it) => it.event), ['first'])
+  })
+})
+
 onEachStore('json restarts', (check) => {
   check('JW18 a position holds over kill -9: what was acked is replayed, once', async (scene) => {
     const server = await scene.serve()

@@ -170,6 +170,19 @@ impl Listener {
         }
     }
 
+    /// Follows only those topics any more that pass.
+    pub fn retain(&mut self, passes: impl Fn(&str) -> bool) {
+        let gone: Vec<_> = self
+            .topics
+            .iter()
+            .filter(|topic| !passes(topic))
+            .cloned()
+            .collect();
+        for topic in gone {
+            self.unsubscribe(&topic);
+        }
+    }
+
     /// Takes the next message.
     #[must_use]
     pub fn next_parcel(&self) -> Option<Arc<Parcel>> {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 
 const REPOSITORY = resolve(dirname(fileURLToPath(import.meta.url)), '../../..')
-const FOLDER = resolve(REPOSITORY, process.env.ROUNDTABLE_DATA ?? '../shared/data')
+const FOLDER = resolve(REPOSITORY, process.env.ROUNDTABLE_DATA || '../shared/data')
 
 /** The folder, or null in a clone without it. A folder that is named but not there is a mistake. */
 export function dataFolder () {
