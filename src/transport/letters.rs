@@ -47,15 +47,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
         }
     }
 
-    /// Goes on with a fresh token of the same user: topics that it does not grant are heard no more.
+    /// Goes on with a fresh token of the same user: topics that it does not grant are heard no
+    /// more.
     pub(super) fn listen_on(&mut self) {
         if let (Some(listener), Some(bearer)) = (&mut self.ear.0, &self.bearer) {
             listener.retain(|topic| bearer.topic(topic).is_ok());
         }
     }
 
-    /// Makes ready what was said to the user, as far as the peer takes it. What is too much is left
-    /// to polling.
+    /// Makes ready what was said to the user, as far as the peer takes it. What is too much is
+    /// left to polling.
     pub(super) fn hear(&mut self) {
         while self.line.wants() > 0
             && let Some(parcel) = self.ear.0.as_ref().and_then(Listener::next_parcel)

@@ -191,23 +191,7 @@ fn is_id(text: &str) -> bool {
 
 fn ask<'a>(kind: &str, message: &'a [u8]) -> Result<Ask<'a>, Unfit> {
     match kind {
-        "subscribe" => {
-            let body: Subscribing = body(message, "subscribe is {room, since?, clientId?}")?;
-            if let Some(topic) = body.topic {
-                let topic = topic_named(topic)?;
-                return Ok(Ask::Follow { topic });
-            }
-            if body.client_id.as_deref().is_some_and(|id| !is_name(id)) {
-                return Err(unfit("clientId is no name"));
-            }
-            Ok(Ask::Subscribe {
-                room: room_named(&body.room)?,
-                since: body
-                    .since
-                    .map(|since| (since.epoch.map(Epoch), Version(since.version))),
-                client: body.client_id,
-            })
-        }
+        "subscribe" => subscribe(message),
         "unsubscribe" => {
             let body: Leaving = body(message, "unsubscribe is {room} or {topic}")?;
             if let Some(topic) = body.topic {
@@ -240,26 +224,7 @@ fn ask<'a>(kind: &str, message: &'a [u8]) -> Result<Ask<'a>, Unfit> {
                 state: presence_state(body.state)?,
             })
         }
-        "message" => {
-            let body: Message = body(message, "message is {room | user | topic, event, payload}")?;
-            let utterance = utterance(message)?;
-            let to = match (body.room, body.user, body.topic) {
-                (Some(room), None, None) => {
-                    let room = room_named(&room)?;
-                    return Ok(Ask::Say { room, utterance });
-                }
-                (None, Some(user), None) if is_name(&user) => To::User(user),
-                (None, None, Some(topic)) => To::Topic(topic_named(topic)?),
-                _ => return Err(unfit("a message goes to one room, user or topic")),
-            };
-            let words = Words {
-                r#type: utterance.event.to_string(),
-                payload: RawValue::from_string(utterance.payload.0.to_string())
-                    .map_err(|_| unfit("payload is no JSON"))?,
-                correlation_id: None,
-            };
-            Ok(Ask::SayTo { to, words })
-        }
+        "message" => say(message),
         "token" => {
             let body: Token = body(message, "token is {token}")?;
             Ok(Ask::Token { token: body.token })
@@ -270,6 +235,45 @@ fn ask<'a>(kind: &str, message: &'a [u8]) -> Result<Ask<'a>, Unfit> {
             reason: "this type of message is not known",
         }),
     }
+}
+
+fn subscribe(message: &[u8]) -> Result<Ask<'_>, Unfit> {
+    let body: Subscribing = body(message, "subscribe is {room, since?, clientId?}")?;
+    if let Some(topic) = body.topic {
+        let topic = topic_named(topic)?;
+        return Ok(Ask::Follow { topic });
+    }
+    if body.client_id.as_deref().is_some_and(|id| !is_name(id)) {
+        return Err(unfit("clientId is no name"));
+    }
+    Ok(Ask::Subscribe {
+        room: room_named(&body.room)?,
+        since: body
+            .since
+            .map(|since| (since.epoch.map(Epoch), Version(since.version))),
+        client: body.client_id,
+    })
+}
+
+fn say(message: &[u8]) -> Result<Ask<'_>, Unfit> {
+    let body: Message = body(message, "message is {room | user | topic, event, payload}")?;
+    let utterance = utterance(message)?;
+    let to = match (body.room, body.user, body.topic) {
+        (Some(room), None, None) => {
+            let room = room_named(&room)?;
+            return Ok(Ask::Say { room, utterance });
+        }
+        (None, Some(user), None) if is_name(&user) => To::User(user),
+        (None, None, Some(topic)) => To::Topic(topic_named(topic)?),
+        _ => return Err(unfit("a message goes to one room, user or topic")),
+    };
+    let words = Words {
+        r#type: utterance.event.to_string(),
+        payload: RawValue::from_string(utterance.payload.0.to_string())
+            .map_err(|_| unfit("payload is no JSON"))?,
+        correlation_id: None,
+    };
+    Ok(Ask::SayTo { to, words })
 }
 
 /// A presence state: a JSON object, or `null` for goodbye.

@@ -128,8 +128,8 @@ struct Letter<'a> {
     timestamp: String,
 }
 
-/// `message {room? | user? | topic?, event, payload, userId, messageId, correlationId?, timestamp}`:
-/// one that is kept for those who are not there.
+/// `message {room? | user? | topic?, event, payload, userId, messageId, correlationId?,
+/// timestamp}`: one that is kept for those who are not there.
 #[must_use]
 pub fn letter(message: &super::messages::Message, to: Addressed<'_>) -> Notice {
     let twin = Letter {
