@@ -7,5 +7,7 @@ cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 cargo build --features fault-injection --bin roundtable --test tidy
 mkdir -p "$target/fault-injection"
+# When nothing was built anew both are one file, which mv would refuse.
+rm -f "$target/fault-injection/roundtable"
 mv "$target/debug/roundtable" "$target/fault-injection/roundtable"
 cargo build --bin roundtable --test tidy
