@@ -19,6 +19,9 @@ const STRIKES_MAX: u32 = 3;
 /// About what a frame has besides its payload, at most.
 const FRAME_BYTES: usize = 24;
 
+/// Who wants to be told everything asks again within a commit or two.
+const EASE_MS: u64 = 20;
+
 /// A joiner is sent so much on top of a state that was encoded before; then encoding anew is
 /// cheaper for all.
 const JOIN_SINCE_BYTES_MAX: usize = 64 * 1024;
@@ -64,6 +67,7 @@ impl Room {
         if !self.sessions.detach(session) {
             return;
         }
+        self.held.retain(|(waiting, _)| *waiting != session);
         match departure {
             Departure::Clean => self.presence.leave(session),
             Departure::Lost => {
@@ -133,14 +137,16 @@ impl Room {
 
     /// Somebody waits until nothing is untold: no more operations come in for a moment.
     pub fn ease(&mut self, now: Now) {
-        self.eased_until = Some(now.mono.plus(super::EASE_MS));
+        self.eased_until = Some(now.mono.plus(EASE_MS));
     }
 
     /// Lets a session wait that would be told of operations which are not durable yet.
     fn holds_back(&mut self, session: SessionId, state_vector: &Bytes) -> bool {
         // A state that was encoded before them has none.
         let is_served = self.join.is_some() && matches!(**state_vector, [] | [0]);
-        let holds = self.has_untold() && !is_served;
+        let is_here = self.sessions.find(session).is_some();
+        let may_be_read = state_vector.len() <= self.limits.state_vector_bytes_max;
+        let holds = self.has_untold() && is_here && !is_served && may_be_read;
         if holds {
             self.held.retain(|(waiting, _)| *waiting != session);
             self.held.push((session, state_vector.clone()));

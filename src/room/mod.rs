@@ -55,9 +55,6 @@ use self::timeline::Timeline;
 use crate::ids::{AppendId, Epoch, Millis, Now, Position, SessionId, UnixMillis, Version};
 use crate::limits::Limits;
 
-/// Who wants to be told everything asks again within a commit or two.
-const EASE_MS: u64 = 20;
-
 /// Where a room is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -321,6 +318,7 @@ impl Room {
         Holdings {
             backlog_bytes: self.gate.backlog_bytes(),
             attending: self.gate.attending(),
+            held: self.held.len(),
             recent_entries,
             recent_bytes,
             present,

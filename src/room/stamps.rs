@@ -1,12 +1,13 @@
 //! Owns which version changed each record last, for the versions that the store's records do not
 //! tell yet: they are written behind.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use super::entry::{Change, ChangeKind, FieldChange, Value};
 use super::operation::{Place, RecordMeta};
 use crate::ids::{UnixMillis, Version};
-use std::sync::Arc;
 
 /// As many changes are remembered; with more, the store is asked to catch up first.
 const CHANGES_MAX: usize = 20_000;
@@ -132,12 +133,9 @@ fn without_values(change: &Change) -> Change {
         new: Value::Absent,
     });
     Change {
+        kind: change.kind,
+        collection: change.collection.clone(),
+        record: change.record.clone(),
         fields: fields.collect(),
-        ..Change {
-            kind: change.kind,
-            collection: change.collection.clone(),
-            record: change.record.clone(),
-            fields: Vec::new(),
-        }
     }
 }

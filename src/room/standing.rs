@@ -38,6 +38,8 @@ pub struct Holdings {
     pub backlog_bytes: usize,
     /// Answers that wait for what others sent.
     pub attending: usize,
+    /// Sessions that wait to catch up.
+    pub held: usize,
     /// Recent entries.
     pub recent_entries: usize,
     /// Their bytes.

@@ -291,6 +291,7 @@ pub fn check_bounds(holds: &Holdings, ring_bytes: usize, most: &Holdings, ring_b
     let all = [
         ("backlog", holds.backlog_bytes, most.backlog_bytes),
         ("waiting answers", holds.attending, most.attending),
+        ("waiting to catch up", holds.held, most.held),
         ("recent entries", holds.recent_entries, most.recent_entries),
         ("recent bytes", holds.recent_bytes, most.recent_bytes),
         ("present", holds.present, most.present),

@@ -190,6 +190,7 @@ impl World {
             let most = Holdings {
                 backlog_bytes: limits.backlog_bytes_max + BATCH_BYTES_MAX,
                 attending: limits.answers_waiting_max,
+                held: host.room.holdings().sessions,
                 recent_entries: limits.recent_entries_max,
                 recent_bytes: limits.recent_bytes_max,
                 present: CLIENTS * 2,

@@ -713,3 +713,34 @@ fn op21_nobody_is_told_of_an_operation_before_it_is_durable() {
     chunks.iter().for_each(|chunk| eve.take(chunk));
     assert_eq!(eve.json(), r#"{"tasks":{"t1":{"n":2,"name":"milk"}}}"#);
 }
+
+#[test]
+fn op21_who_is_gone_does_not_wait_and_what_cannot_be_read_is_not_kept() {
+    let mut table = with_task();
+    table.world.attach_as(3, Access::Write, Listen::Live);
+    table.world.attach_as(4, Access::Write, Listen::Live);
+    let asked = table.operate(1, vec![op("1", Increment, "t1", js!({"n": 1}))]);
+    let Some(Effect::Recall {
+        through,
+        operations,
+        places,
+    }) = asked.into_iter().next()
+    else {
+        panic!("the store is asked");
+    };
+    let recalled = table.recall(through, &operations, &places);
+    table.world.tell(Input::Recalled { recalled });
+    let sync = |n: u64, state_vector: Bytes| Input::Sync {
+        session: SessionId(n),
+        state_vector,
+    };
+    table.world.tell(sync(3, Bytes::from_static(&[0])));
+    assert_eq!(table.world.room.holdings().held, 1);
+    table.world.tell(detach(3));
+    table.world.tell(sync(3, Bytes::from_static(&[0])));
+    assert_eq!(table.world.room.holdings().held, 0);
+    let large = vec![0; Limits::default().state_vector_bytes_max + 1];
+    let effects = table.world.tell(sync(4, large.into()));
+    assert_eq!(told(&effects, 4), [Event::Ended(End::TooLarge)]);
+    assert_eq!(table.world.room.holdings().held, 0);
+}

@@ -187,7 +187,7 @@ impl Json<'_> {
         Ok(())
     }
 
-    /// `uXXXX`.
+    /// `u` and four hexadecimal digits.
     fn unit(&mut self) -> Result<u32, Rejected> {
         self.expect(b'u')?;
         let mut unit = 0;
