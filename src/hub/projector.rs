@@ -72,9 +72,14 @@ async fn write_behind(projector: Weak<Projector>, store: Arc<dyn Store>) {
         let store = &store;
         stream::iter(marked)
             .for_each_concurrent(ROOMS_AT_ONCE, |(room, (epoch, through))| async move {
-                if project(store, &room, epoch, through).await.is_err() {
+                match project(store, &room, epoch, through).await {
+                    Ok(_) => {}
                     // The database is away: next time, unless there is a later mark by then.
-                    projector.marked.entry(room).or_insert((epoch, through));
+                    Err(Failure::Unavailable(_)) => {
+                        projector.marked.entry(room).or_insert((epoch, through));
+                    }
+                    // Who reads the records is told, and `check` says what is wrong.
+                    Err(failure) => tracing::error!(%room, %failure, "records were not written"),
                 }
             })
             .await;
@@ -82,7 +87,7 @@ async fn write_behind(projector: Weak<Projector>, store: Arc<dyn Store>) {
 }
 
 /// Writes what the log tells of records up to a version, if it is not written. Returns the version
-/// up to which records are written then.
+/// up to which records are written then: less when the room is another one by now, or gone.
 pub async fn project(
     store: &Arc<dyn Store>,
     room: &RoomId,
@@ -93,20 +98,9 @@ pub async fn project(
     for _ in 0..TRIES_MAX {
         let mut from = records.recall(room, epoch, &[], &[]).await?.projected;
         while from < through {
-            let read = store.read(room, epoch, from, loader::PAGE).await?;
-            let entries: Result<Vec<_>, _> = read.iter().map(rows::decode).collect();
-            let entries = entries.map_err(Failure::Corrupt)?;
-            let Some(to) = entries.last().map(|entry| entry.version) else {
-                from = begin(store, room, epoch, from, through).await?;
-                continue;
+            let Some((to, changed)) = next(store, room, epoch, from, through).await? else {
+                return Ok(from);
             };
-            let keys: BTreeSet<RecordKey> = entries.iter().flat_map(keys_in).collect();
-            let keys: Vec<RecordKey> = keys.into_iter().collect();
-            let known = records.recall(room, epoch, &[], &keys).await?;
-            if known.projected != from {
-                break;
-            }
-            let changed = fold(&known.records, &entries)?;
             if !records.project(room, epoch, from, to, &changed).await? {
                 break;
             }
@@ -121,30 +115,41 @@ pub async fn project(
     )))
 }
 
-/// Writes the records of a room whose log was pruned before there was a projection: as the document
-/// has them, made and changed when nobody knows, by nobody.
-async fn begin(
+type Changed = (Version, Vec<RecordRow>);
+
+/// The records after a page of the log, and its last version; nothing when the room is gone.
+async fn next(
     store: &Arc<dyn Store>,
     room: &RoomId,
     epoch: Epoch,
     from: Version,
     through: Version,
-) -> Result<Version, Failure> {
-    let gone = || Failure::Unavailable(format!("{room} is another one by now"));
+) -> Result<Option<Changed>, Failure> {
+    let read = store.read(room, epoch, from, loader::PAGE).await?;
+    let entries: Result<Vec<_>, _> = read.iter().map(rows::decode).collect();
+    let entries = entries.map_err(Failure::Corrupt)?;
+    let Some(to) = entries.last().map(|entry| entry.version) else {
+        return whole(store, room, epoch, from, through).await;
+    };
+    let keys: BTreeSet<RecordKey> = entries.iter().flat_map(keys_in).collect();
+    let keys: Vec<RecordKey> = keys.into_iter().collect();
+    let known = store.records().recall(room, epoch, &[], &keys).await?;
+    Ok(Some((to, fold(&known.records, &entries)?)))
+}
+
+/// The records of a room whose log was pruned before there was a projection: as the document has
+/// them, made and changed when nobody knows, by nobody.
+async fn whole(
+    store: &Arc<dyn Store>,
+    room: &RoomId,
+    epoch: Epoch,
+    from: Version,
+    through: Version,
+) -> Result<Option<Changed>, Failure> {
     let opened = loader::load_until(store, room, 1, epoch, through).await?;
     let standing = opened.standing;
-    if standing.epoch != epoch || standing.head <= from {
-        return Err(gone());
-    }
-    let written = rows_of(&opened.document, standing.head);
-    let records = store.records();
-    match records
-        .project(room, epoch, from, standing.head, &written)
-        .await?
-    {
-        true => Ok(standing.head),
-        false => Err(gone()),
-    }
+    let is_there = standing.epoch == epoch && standing.head > from;
+    Ok(is_there.then(|| (standing.head, rows_of(&opened.document, standing.head))))
 }
 
 /// The records of a document, as if all were made at a version, by nobody.

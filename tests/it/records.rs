@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use roundtable::hub::check::check;
+use roundtable::hub::projector::project;
+use roundtable::ids::{Epoch, Version};
 use roundtable::room::operation::{Operation, Place};
 use roundtable::store::records::RecordQuery;
 use serde_json::json;
@@ -106,4 +108,19 @@ async fn rc3_check_finds_records_that_differ() {
 async fn rc4_what_no_event_tells_is_read_from_the_document() {
     let table = table().await;
     assert_eq!(listed(&table).await[1], ("b".into(), 2, long()));
+}
+
+#[tokio::test]
+async fn rc5_records_of_a_room_that_is_gone_are_given_up() {
+    let table = table().await;
+    let store = table.store().await;
+    let head = store.load(&table.room).await.unwrap().head.unwrap();
+    let project = |epoch| project(&store, &table.room, epoch, head.version);
+    let other = Epoch(uuid::Uuid::nil());
+    assert_eq!(project(other).await, Ok(Version::ZERO));
+    store
+        .delete(&table.room, head.epoch, &bytes::Bytes::from_static(&[0]))
+        .await
+        .unwrap();
+    assert_eq!(project(head.epoch).await, Ok(Version::ZERO));
 }
