@@ -137,4 +137,15 @@ impl Hub {
         meter.outcome(call, room, answer.as_ref().err());
         answer.map_err(|failure| Denial::from(&failure))
     }
+
+    /// Counts a call that is about no room.
+    pub(super) fn told<T>(
+        &self,
+        call: &'static str,
+        answer: Result<T, Failure>,
+    ) -> Result<T, Denial> {
+        self.meter()
+            .outcome(call, "all rooms", answer.as_ref().err());
+        answer.map_err(|failure| Denial::from(&failure))
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::attachment::Gone;
-use super::records::Unjudged;
+use super::push::Unjudged;
 use super::{Attachment, Denial, Hub};
 use crate::ids::RoomId;
 use crate::room::message::Utterance;

@@ -1,4 +1,5 @@
-//! Owns how a conflict ends: the chosen value is written as an operation, then it is resolved.
+//! Owns the conflict log: how it is read, and how a conflict ends: the chosen value is written as
+//! an operation, then it is resolved.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -7,14 +8,14 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::records::{Pushed, Unjudged};
+use super::push::{Pushed, Unjudged};
 use super::{Denial, Hub, loader, rows};
 use crate::ids::{Epoch, OpId, RoomId, Version};
 use crate::room::Grant;
 use crate::room::entry::{FieldChange, Json, Value};
 use crate::room::operation::{Action, Condition, Operation, Place, RecordMeta, Status};
 use crate::store::Page;
-use crate::store::records::{Conflict, ConflictRow, Resolved};
+use crate::store::records::{Conflict, ConflictQuery, ConflictRow, Resolved};
 
 /// Which value shall be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,24 @@ impl Drop for Turn<'_> {
 }
 
 impl Hub {
+    /// Conflicts, the oldest first.
+    pub async fn conflicts(&self, query: &ConflictQuery) -> Result<Vec<Conflict>, Denial> {
+        let listed = self.shared.store.records().conflicts(query).await;
+        self.told("conflicts", listed)
+    }
+
+    /// One conflict.
+    pub async fn conflict(&self, id: Uuid) -> Result<Option<Conflict>, Denial> {
+        let found = self.shared.store.records().conflict(id).await;
+        self.told("conflicts", found)
+    }
+
+    /// Ends a conflict; whether it was there and not ended yet.
+    async fn resolve(&self, id: Uuid, resolved: &Resolved) -> Result<bool, Denial> {
+        let done = self.shared.store.records().resolve(id, resolved).await;
+        self.told("resolve", done)
+    }
+
     /// Writes what was chosen and ends a conflict; whether its room may be written is asked before.
     /// A retry after half of it was done does the other half.
     pub async fn end_conflict(
@@ -170,13 +189,8 @@ impl Hub {
         grant: &Grant,
         place: &Place,
     ) -> Result<(Epoch, Option<RecordMeta>), Denial> {
-        let position = self.ask(room, grant, |room, _| room.position()).await?;
-        self.catch_up(room, position).await?;
-        let records = self.shared.store.records();
-        let keys = [rows::key(place)];
-        let known = records.recall(room, position.epoch, &[], &keys).await;
-        let known = self.counted("recall", room, known)?;
-        let meta = known.records.first().map(rows::meta_of).transpose();
+        let (position, row) = self.row(room, grant, place).await?;
+        let meta = row.as_ref().map(rows::meta_of).transpose();
         Ok((position.epoch, meta.map_err(|_| Denial::Internal)?))
     }
 

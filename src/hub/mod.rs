@@ -19,6 +19,7 @@ pub mod loader;
 pub mod meter;
 pub mod outbox;
 pub mod projector;
+pub mod push;
 mod quarantine;
 pub mod reader;
 pub mod records;

@@ -4,64 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::{Denial, Hub, projector, rows};
 use crate::ids::{Position, RoomId, Version};
 use crate::room::entry::{Json, Value};
-use crate::room::operation::{OpResult, Operation, Place, Portrayal};
-use crate::room::{End, Event, Grant, Refusal, Room};
-use crate::store::Failure;
-use crate::store::records::{Conflict, ConflictQuery, RecordQuery, RecordRow, Resolved};
-
-/// What operations came to.
-#[derive(Debug)]
-pub struct Pushed {
-    /// In the order of the operations.
-    pub results: Vec<OpResult>,
-    /// Where the room stands.
-    pub position: Position,
-}
-
-/// Why operations were not judged.
-#[derive(Debug)]
-pub enum Unjudged {
-    /// The room is not to be reached.
-    Denied(Denial),
-    /// It says no.
-    Refused(Refusal),
-    /// It ended.
-    Ended(End),
-}
+use crate::room::operation::{Place, Portrayal};
+use crate::room::{Grant, Room};
+use crate::store::records::{RecordQuery, RecordRow};
 
 impl Hub {
-    /// Operates on a room's records; answers when all of it is durable.
-    pub async fn push(
-        &self,
-        room: &RoomId,
-        grant: Grant,
-        client: Option<Arc<str>>,
-        operations: Vec<Operation>,
-    ) -> Result<Pushed, Unjudged> {
-        let attached = self.attach(room, grant, None, client).await;
-        let mut attachment = attached.map_err(Unjudged::Denied)?;
-        let sent = attachment.operate(None, operations).await;
-        sent.map_err(|_| Unjudged::Ended(End::Unavailable))?;
-        loop {
-            match attachment.event().await {
-                Event::Pushed {
-                    results, position, ..
-                } => return Ok(Pushed { results, position }),
-                Event::Refused { refusal, .. } => return Err(Unjudged::Refused(refusal)),
-                Event::Ended(end) => return Err(Unjudged::Ended(end)),
-                Event::Diff { .. }
-                | Event::Presence(_)
-                | Event::Missing { .. }
-                | Event::Kept { .. } => {}
-            }
-        }
-    }
-
     /// Records of a collection, as of where the room stands or later.
     pub async fn records(
         &self,
@@ -95,22 +45,29 @@ impl Hub {
         grant: &Grant,
         place: &Place,
     ) -> Result<(Position, Option<Portrayal>), Denial> {
+        let (position, row) = self.row(room, grant, place).await?;
+        let there = row.filter(|row| row.deleted_at.is_none());
+        let mut portrayed = self.portray(room, grant, there.as_slice()).await?;
+        Ok((position, portrayed.pop()))
+    }
+
+    /// What the store has of a record, deleted or not, as of where the room stands or later.
+    pub(super) async fn row(
+        &self,
+        room: &RoomId,
+        grant: &Grant,
+        place: &Place,
+    ) -> Result<(Position, Option<RecordRow>), Denial> {
         let position = self.ask(room, grant, |room, _| room.position()).await?;
         self.catch_up(room, position).await?;
         let records = self.shared.store.records();
         let keys = [rows::key(place)];
         let known = records.recall(room, position.epoch, &[], &keys).await;
         let known = self.counted("recall", room, known)?;
-        let there = known
-            .records
-            .into_iter()
-            .filter(|row| row.deleted_at.is_none());
-        let rows: Vec<RecordRow> = there.collect();
-        let mut portrayed = self.portray(room, grant, &rows).await?;
-        Ok((position, portrayed.pop()))
+        Ok((position, known.records.into_iter().next()))
     }
 
-    pub(super) async fn catch_up(&self, room: &RoomId, position: Position) -> Result<(), Denial> {
+    async fn catch_up(&self, room: &RoomId, position: Position) -> Result<(), Denial> {
         if position.version == Version::ZERO {
             return Ok(());
         }
@@ -164,35 +121,6 @@ impl Hub {
                 meta,
             });
         Ok(whole.collect())
-    }
-
-    /// Conflicts, the oldest first.
-    pub async fn conflicts(&self, query: &ConflictQuery) -> Result<Vec<Conflict>, Denial> {
-        let listed = self.shared.store.records().conflicts(query).await;
-        self.told("conflicts", listed)
-    }
-
-    /// One conflict.
-    pub async fn conflict(&self, id: Uuid) -> Result<Option<Conflict>, Denial> {
-        let found = self.shared.store.records().conflict(id).await;
-        self.told("conflicts", found)
-    }
-
-    /// Ends a conflict; whether it was there and not ended yet.
-    pub async fn resolve(&self, id: Uuid, resolved: &Resolved) -> Result<bool, Denial> {
-        let done = self.shared.store.records().resolve(id, resolved).await;
-        self.told("resolve", done)
-    }
-
-    /// Counts a call that is about no room.
-    pub(super) fn told<T>(
-        &self,
-        call: &'static str,
-        answer: Result<T, Failure>,
-    ) -> Result<T, Denial> {
-        self.meter()
-            .outcome(call, "all rooms", answer.as_ref().err());
-        answer.map_err(|failure| Denial::from(&failure))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::auth::Denied;
 use crate::hub::Denial;
 use crate::hub::Unsaid;
 use crate::hub::inbox::Undeliverable;
-use crate::hub::records::Unjudged;
+use crate::hub::push::Unjudged;
 use crate::room::{End, Refusal};
 use crate::wire::{Code, Violation};
 

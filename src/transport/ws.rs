@@ -13,11 +13,12 @@ use tokio::net::TcpStream;
 
 use super::App;
 use super::caller::room_named;
+use super::door::Presented;
 use super::jsonws::JsonSocket;
 use super::listener::Place;
 use super::problem::Problem;
 use super::socket::Socket;
-use crate::auth::{Denied, origin_allowed, subprotocol, token_in};
+use crate::auth::{Bearer, Denied, origin_allowed, subprotocol};
 use crate::metric;
 use crate::wire::Dialect;
 
@@ -32,9 +33,7 @@ pub async fn open_yjs(
 ) -> Result<Response, Problem> {
     let response = switch(&app, request.headers(), "a Yjs provider")?;
     let room = room_named(uri.path().strip_prefix("/ws/").unwrap_or_default())?;
-    let token = token_in(request.headers(), uri.query());
-    let token = token.as_ref().map(crate::auth::Secret::expose);
-    let bearer = app.auth.authenticate(token, app.hub.now().wall).await?;
+    let bearer = presented(&mut request)?;
     let grant = bearer.grant(&room)?;
     let expires_at = grant.expires_at;
     let upgrade = Upgrade::of(&mut request)?;
@@ -53,15 +52,9 @@ pub async fn open_yjs(
 
 /// `/api/v1/ws`: checks origin and token, and switches protocols. Without a token the first message
 /// has to bring one.
-pub async fn open_json(
-    State(app): State<App>,
-    OriginalUri(uri): OriginalUri,
-    mut request: Request,
-) -> Result<Response, Problem> {
+pub async fn open_json(State(app): State<App>, mut request: Request) -> Result<Response, Problem> {
     let response = switch(&app, request.headers(), "a WebSocket client")?;
-    let token = token_in(request.headers(), uri.query());
-    let token = token.as_ref().map(crate::auth::Secret::expose);
-    let bearer = match app.auth.authenticate(token, app.hub.now().wall).await {
+    let bearer = match presented(&mut request) {
         Ok(bearer) => Some(bearer),
         Err(Denied::Missing) => None,
         Err(denied) => return Err(denied.into()),
@@ -72,6 +65,12 @@ pub async fn open_json(
         JsonSocket::new(stream, inside, bearer, early).run().await
     });
     Ok(response)
+}
+
+/// Whose token it has, as the door found it.
+fn presented(request: &mut Request) -> Result<Bearer, Denied> {
+    let found = request.extensions_mut().remove::<Presented>();
+    found.map_or(Err(Denied::Missing), |Presented(bearer)| bearer)
 }
 
 /// What an upgrade is answered with, if it may be.

@@ -17,7 +17,7 @@ use super::super::caller::{Caller, InRoom};
 use super::super::problem::Problem;
 use super::stand;
 use crate::hub::Denial;
-use crate::hub::records::{Pushed, Unjudged};
+use crate::hub::push::{Pushed, Unjudged};
 use crate::ids::RoomId;
 use crate::room::operation::Operation;
 use crate::room::sessions::require;

@@ -15,7 +15,7 @@ use super::super::App;
 use super::super::caller::{InRoom, Segments};
 use super::super::problem::Problem;
 use super::stand;
-use crate::hub::records::Pushed;
+use crate::hub::push::Pushed;
 use crate::ids::{OpId, Version, is_name};
 use crate::room::Access;
 use crate::room::operation::{
@@ -138,9 +138,7 @@ pub async fn replace(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let members = members(&body?)?;
-    let write = Write::of(&members, Action::Replace, precondition(&headers)?)?;
-    write.perform(&app, at.caller, at.place).await
+    at.write(&app, Action::Replace, &headers, &body?).await
 }
 
 /// `PATCH .../{id}`: sets the named fields, and removes those in `unset`.
@@ -150,9 +148,7 @@ pub async fn update(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    let members = members(&body?)?;
-    let write = Write::of(&members, Action::Update, precondition(&headers)?)?;
-    write.perform(&app, at.caller, at.place).await
+    at.write(&app, Action::Update, &headers, &body?).await
 }
 
 /// `DELETE .../{id}`: 204; 404 when there is nothing.
@@ -163,13 +159,21 @@ pub async fn delete(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body = body?;
-    let members = if body.is_empty() {
-        Map::new()
-    } else {
-        members(&body)?
-    };
-    let write = Write::of(&members, Action::Delete, precondition(&headers)?)?;
-    write.perform(&app, at.caller, at.place).await
+    let body = if body.is_empty() { b"{}" } else { &body[..] };
+    at.write(&app, Action::Delete, &headers, body).await
+}
+
+impl AtRecord {
+    async fn write(
+        self,
+        app: &App,
+        action: Action,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Response, Problem> {
+        let write = Write::of(&members(body)?, action, precondition(headers)?)?;
+        write.perform(app, self.caller, self.place).await
+    }
 }
 
 fn members(body: &[u8]) -> Result<Map<String, Value>, Problem> {
