@@ -91,21 +91,35 @@ fn any_of(value: &Json) -> Any {
 ///
 /// An integer that a float cannot hold: it would read as another number.
 pub fn canonical(value: &serde_json::Value) -> Result<Json, &'static str> {
-    fn is_exact(value: &serde_json::Value) -> bool {
+    fn are_exact(value: &serde_json::Value) -> bool {
         match value {
-            serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-                (Some(int), _) => int.unsigned_abs() <= 1 << 53,
-                (None, Some(_)) => false,
-                (None, None) => true,
-            },
-            serde_json::Value::Array(items) => items.iter().all(is_exact),
-            serde_json::Value::Object(items) => items.values().all(is_exact),
+            serde_json::Value::Number(number) => is_exact(number),
+            serde_json::Value::Array(items) => items.iter().all(are_exact),
+            serde_json::Value::Object(items) => items.values().all(are_exact),
             _ => true,
         }
     }
-    if !is_exact(value) {
-        return Err("an integer is beyond 2^53");
+    match are_exact(value) {
+        true => kept(value),
+        false => Err("an integer is beyond 2^53"),
     }
+}
+
+/// Whether a number is still itself as a float, or is how JavaScript writes one.
+fn is_exact(number: &serde_json::Number) -> bool {
+    let Some(int) = number.as_i128() else {
+        return true;
+    };
+    let float = int as f64;
+    float as i128 == int || float.to_string() == int.to_string()
+}
+
+/// The canonical text of a value that was kept: what a document holds is not judged again.
+///
+/// # Errors
+///
+/// It is nested deeper than any that is kept.
+pub fn kept(value: &serde_json::Value) -> Result<Json, &'static str> {
     let mut writer = Writer {
         text: String::new(),
         bytes_max: usize::MAX,

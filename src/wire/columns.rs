@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::ids::Version;
 use crate::room::entry::Json;
-use crate::room::record::canonical;
+use crate::room::record::kept;
 
 /// Values by field, as one object.
 #[must_use]
@@ -26,7 +26,7 @@ pub fn encode_fields(fields: &BTreeMap<Arc<str>, Json>) -> String {
 pub fn decode_fields(text: &str) -> Result<BTreeMap<Arc<str>, Json>, serde_json::Error> {
     let fields: BTreeMap<Arc<str>, serde_json::Value> = serde_json::from_str(text)?;
     let fields = fields.into_iter().map(|(name, value)| {
-        let value = canonical(&value).map_err(serde::de::Error::custom)?;
+        let value = kept(&value).map_err(serde::de::Error::custom)?;
         Ok((name, value))
     });
     fields.collect()
@@ -57,4 +57,31 @@ pub fn decode_versions(text: &str) -> Result<BTreeMap<Arc<str>, Version>, serde_
         .into_iter()
         .map(|(name, it)| (name, Version(it)))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::record::canonical;
+
+    #[test]
+    fn rc6_what_an_operation_may_set_is_read_back_from_every_store() {
+        // As it is sent, and as Postgres writes it.
+        let numbers = [
+            ("2.4e16", "24000000000000000"),
+            ("9223372036854775808", "9223372036854775808"),
+            ("18446744073709552000", "18446744073709551616"),
+            ("-1e25", "-10000000000000000000000000"),
+            ("0.1e-6", "0.0000001"),
+            ("[{\"a\":1e21}]", "[{\"a\":1000000000000000000000}]"),
+        ];
+        for (sent, stored) in numbers {
+            let value = canonical(&serde_json::from_str(sent).expect("JSON")).expect(sent);
+            let fields = BTreeMap::from([("f".into(), value)]);
+            let text = encode_fields(&fields);
+            assert_eq!(decode_fields(&text).expect("readable"), fields, "{sent}");
+            let text = format!("{{\"f\":{stored}}}");
+            assert_eq!(decode_fields(&text).expect("readable"), fields, "{stored}");
+        }
+    }
 }
