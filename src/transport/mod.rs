@@ -8,6 +8,7 @@ mod jsonws;
 mod letters;
 mod line;
 pub mod listener;
+pub mod openapi;
 mod ops;
 mod outgoing;
 pub mod problem;
@@ -90,7 +91,7 @@ pub fn router(app: App) -> Router {
         .route("/sync/broadcast", post(http::inbox::broadcast))
         .route("/sync/cleanup", post(http::inbox::cleanup))
         .route("/sync/status", get(http::status::show))
-        .route("/sync/stats", get(http::status::show))
+        .route("/sync/stats", get(http::status::stats))
         .fallback(http::nothing)
         .method_not_allowed_fallback(http::wrong_method)
         .layer(pass.clone())
@@ -105,6 +106,8 @@ pub fn router(app: App) -> Router {
         // Applications.
         .route("/api/v1/ws", get(ws::open_json).layer(pass))
         .nest("/api/v1", rooms)
+        // Developers: `/api/v1/openapi.json`, `/api/v1/docs`.
+        .merge(openapi::routes())
         // Operators.
         .route("/healthz", get(ops::health))
         .route("/readyz", get(ops::readiness))

@@ -17,6 +17,7 @@ use super::App;
 use super::caller::{InRoom, Params};
 use super::http::number;
 use super::line::{READY_BYTES, retry_after_ms};
+use super::openapi::shapes::{Name, RoomPath, Since};
 use super::problem::Problem;
 use crate::hub::Hub;
 use crate::hub::reader::Reader;
@@ -33,6 +34,31 @@ const COMMENT_MS: u64 = 15_000;
 const RETRY_MS: u64 = 2_000;
 
 /// `GET /rooms/{room}/events?since=&epoch=`, or with `Last-Event-ID: epoch:version`.
+#[utoipa::path(
+    get,
+    path = "/rooms/{room}/events",
+    tag = "changes",
+    operation_id = "streamEvents",
+    summary = "The messages of a room as Server-Sent Events",
+    params(
+        RoomPath,
+        Since,
+        ("clientId" = Option<Name>, Query, description = "The device."),
+        (
+            "Last-Event-ID" = Option<String>,
+            Header,
+            description = "`epoch:version`; comes before `since`.",
+        ),
+    ),
+    responses(
+        (
+            status = 200,
+            body = String,
+            content_type = "text/event-stream",
+            description = "`subscribed`, `changes`, `presence`, `message`, `reset`, `drain`.",
+        ),
+    ),
+)]
 pub async fn stream(
     State(app): State<App>,
     caller: InRoom,

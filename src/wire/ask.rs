@@ -9,6 +9,7 @@ use super::Violation;
 use super::messages::{To, Words};
 use super::notice::MessageId;
 use super::operations::{self, Push};
+use super::whole;
 use crate::ids::{Epoch, RoomId, Version, is_name};
 use crate::room::entry::Json;
 use crate::room::message::Utterance;
@@ -120,6 +121,7 @@ struct Subscribing {
 struct Since {
     #[serde(default)]
     epoch: Option<Uuid>,
+    #[serde(deserialize_with = "whole::read")]
     version: u64,
 }
 
@@ -258,13 +260,13 @@ fn subscribe(message: &[u8]) -> Result<Ask<'_>, Unfit> {
 fn say(message: &[u8]) -> Result<Ask<'_>, Unfit> {
     let body: Message = body(message, "message is {room | user | topic, event, payload}")?;
     let utterance = utterance(message)?;
-    let to = match (body.room, body.user, body.topic) {
-        (Some(room), None, None) => {
+    let to = match To::one_of(body.room, body.user, body.topic) {
+        Some(To::Room(room)) => {
             let room = room_named(&room)?;
             return Ok(Ask::Say { room, utterance });
         }
-        (None, Some(user), None) if is_name(&user) => To::User(user),
-        (None, None, Some(topic)) => To::Topic(topic_named(topic)?),
+        Some(To::User(user)) if is_name(&user) => To::User(user),
+        Some(To::Topic(topic)) => To::Topic(topic_named(topic)?),
         _ => return Err(unfit("a message goes to one room, user or topic")),
     };
     let words = Words {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::time::rfc3339;
 use crate::ids::{Epoch, OpId, RoomId};
@@ -37,9 +38,11 @@ struct StoredEvent<'a> {
     client_id: Cow<'a, str>,
 }
 
-#[derive(Serialize)]
+/// A change event.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChangeEvent)]
 #[serde(rename_all = "camelCase")]
-struct EventTwin<'a> {
+pub struct EventTwin<'a> {
     room: &'a str,
     epoch: String,
     version: u64,
@@ -54,6 +57,7 @@ struct EventTwin<'a> {
     client_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     op_id: Option<&'a str>,
+    #[schema(format = DateTime)]
     timestamp: String,
 }
 
@@ -93,13 +97,16 @@ impl Cut {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = FieldChange)]
 #[serde(rename_all = "camelCase")]
 struct FieldTwin<'a> {
     field: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
     old_value: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
     new_value: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
@@ -110,7 +117,8 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     Deserialize::deserialize(deserializer).map(Some)
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[schema(as = ChangeKind)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Create,

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::Violation;
 use crate::ids::is_name;
 
 /// A message: `{id, type, payload, timestamp, userId, correlationId?}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// Its name.
@@ -17,6 +18,7 @@ pub struct Message {
     /// What it says happened, in the application's words.
     pub r#type: String,
     /// Whatever the application wants to say.
+    #[schema(value_type = serde_json::Value)]
     pub payload: Box<RawValue>,
     /// Milliseconds since 1970; no two messages of one user have the same.
     pub timestamp: i64,
@@ -39,8 +41,7 @@ pub struct Words {
 }
 
 /// To whom.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, PartialEq, Eq)]
 pub enum To {
     /// Those who are in this room.
     Room(String),
@@ -56,17 +57,45 @@ struct Body {
     r#type: Option<String>,
     payload: Option<Box<RawValue>>,
     correlation_id: Option<String>,
-    to: Option<To>,
+    to: Option<Addressee>,
     topics: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Addressee {
+    room: Option<String>,
+    user: Option<String>,
+    topic: Option<String>,
+}
+
+impl To {
+    /// Exactly one of them.
+    #[must_use]
+    pub fn one_of(
+        room: Option<String>,
+        user: Option<String>,
+        topic: Option<String>,
+    ) -> Option<Self> {
+        match (room, user, topic) {
+            (Some(room), None, None) => Some(Self::Room(room)),
+            (None, Some(user), None) => Some(Self::User(user)),
+            (None, None, Some(topic)) => Some(Self::Topic(topic)),
+            _ => None,
+        }
+    }
 }
 
 /// Reads `{type, payload, to: {room | user | topic}, correlationId?}`.
 pub fn read_send(body: &[u8]) -> Result<(Words, To), Violation> {
-    let mut body = read(body, "a message is {type, payload, to: {room or user}}")?;
+    let mut body = read(
+        body,
+        "a message is {type, payload, to: {room, user or topic}}",
+    )?;
     let to = body
         .to
         .take()
-        .ok_or(Violation::Malformed("to is missing"))?;
+        .and_then(|to| To::one_of(to.room, to.user, to.topic))
+        .ok_or(Violation::Malformed("to is one room, user or topic"))?;
     let (To::Room(name) | To::User(name) | To::Topic(name)) = &to;
     if !is_name(name) {
         return Err(Violation::Malformed("to has no name"));

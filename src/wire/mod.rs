@@ -12,6 +12,7 @@ pub mod results;
 pub mod stored;
 pub mod time;
 pub mod websocket;
+pub mod whole;
 pub mod yjs;
 
 use bytes::Bytes;

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::Violation;
+use super::whole::whole;
 use crate::ids::{NAME_BYTES_MAX, OpId, Version, is_name};
 use crate::room::entry::Json;
 use crate::room::operation::{Action, Condition, OnConflict, Operation, Place};
@@ -188,7 +189,7 @@ impl Changes {
         }
         let base = match members.get("baseVersion") {
             None | Some(Value::Null) => None,
-            Some(base) => Some(Version(base.as_u64().ok_or("baseVersion is no version")?)),
+            Some(base) => Some(Version(whole(base).ok_or("baseVersion is no version")?)),
         };
         let on_conflict = match members.get("onConflict") {
             None | Some(Value::Null) => None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::notice::Notice;
 use super::time::rfc3339;
@@ -12,13 +13,18 @@ use crate::room::entry::Actor;
 use crate::room::message::Utterance;
 use crate::room::presence::{Person, Stir};
 
-#[derive(Serialize)]
+/// A device that is here.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Person)]
 #[serde(rename_all = "camelCase")]
-struct PersonTwin<'a> {
+pub struct PersonTwin<'a> {
     user_id: &'a str,
     client_id: &'a str,
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     user: &'a RawValue,
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     state: &'a RawValue,
+    #[schema(format = DateTime)]
     since: String,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::operations::Unfit;
 use super::time::rfc3339;
@@ -13,9 +14,10 @@ use crate::room::entry::{Json, Value};
 use crate::room::operation::{Clash, Objection, OpResult, Portrayal, Status};
 
 /// A result: `{opId, status, recordId, version?, conflicts?, record?, error?}`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = Result)]
 #[serde(rename_all = "camelCase")]
-struct ResultTwin<'a> {
+pub struct ResultTwin<'a> {
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
     op_id: Option<Cow<'a, str>>,
     status: StatusTwin,
@@ -26,15 +28,18 @@ struct ResultTwin<'a> {
     #[serde(borrow, skip_serializing_if = "Vec::is_empty", default)]
     conflicts: Vec<ClashTwin<'a>>,
     #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    #[schema(value_type = Option<RecordTwin>)]
     record: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     error: Option<ErrorTwin>,
     /// In the stored form alone.
+    #[schema(ignore)]
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     made: bool,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[schema(as = ResultStatus)]
 #[serde(rename_all = "lowercase")]
 enum StatusTwin {
     Applied,
@@ -44,23 +49,27 @@ enum StatusTwin {
     Rejected,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ResultError)]
 struct ErrorTwin {
     code: &'static str,
     message: String,
 }
 
 /// A field that changed on both sides; a value that is not there is left out.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = Clash)]
 #[serde(rename_all = "camelCase")]
 struct ClashTwin<'a> {
     #[serde(borrow)]
     field: Cow<'a, str>,
     #[serde(borrow, default, deserialize_with = "present")]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
     mine: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<serde_json::Value>)]
     theirs: Option<&'a RawValue>,
     theirs_version: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -74,7 +83,8 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 
 /// A record: `{collection, recordId, version, fields, createdAt, createdBy, updatedAt,
 /// updatedBy}`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Record)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordTwin<'a> {
     /// The collection.
@@ -84,12 +94,15 @@ pub struct RecordTwin<'a> {
     /// The version that changed it last.
     pub version: u64,
     /// Values, by field.
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     pub fields: &'a RawValue,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// A user id.
     pub created_by: &'a str,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub updated_at: String,
     /// A user id.
     pub updated_by: &'a str,

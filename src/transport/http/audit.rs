@@ -4,9 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::super::App;
 use super::super::caller::{Caller, Params};
+use super::super::openapi::shapes::Paging;
 use super::super::problem::Problem;
 use super::inbox::require_admin;
 use super::number;
@@ -19,17 +21,20 @@ const PAGE: u64 = 100;
 /// The most lines on one page.
 const PAGE_MAX: u64 = 1_000;
 
-#[derive(Serialize)]
-struct Page {
+/// Lines of the audit log, the newest first.
+#[derive(Serialize, ToSchema)]
+pub struct AuditPage {
     audit: Vec<Line>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditLine)]
 #[serde(rename_all = "camelCase")]
 struct Line {
     id: String,
+    #[schema(format = DateTime)]
     timestamp: String,
     action: String,
     allowed: bool,
@@ -39,6 +44,7 @@ struct Line {
     room: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
+    #[schema(value_type = BTreeMap<String, Value>)]
     detail: Box<RawValue>,
 }
 
@@ -59,11 +65,24 @@ impl From<AuditLine> for Line {
 }
 
 /// `GET /audit?room=&user=&limit=&cursor=`: `{audit, cursor?}`, the newest first; for admins.
+#[utoipa::path(
+    get,
+    path = "/audit",
+    tag = "audit",
+    operation_id = "listAuditLog",
+    summary = "Who was let in or refused, and what admins did; for admins",
+    params(
+        ("room" = Option<String>, Query, description = "Of one room."),
+        ("user" = Option<String>, Query, description = "Of one user."),
+        Paging,
+    ),
+    responses((status = 200, body = AuditPage)),
+)]
 pub async fn list(
     State(app): State<App>,
     Caller(bearer): Caller,
     Params(query): Params,
-) -> Result<Json<impl Serialize>, Problem> {
+) -> Result<Json<AuditPage>, Problem> {
     require_admin(&bearer)?;
     let before = query.get("cursor").map(|text| text.parse());
     let before = before
@@ -83,5 +102,5 @@ pub async fn list(
     let last = lines.last().filter(|_| has_more);
     let cursor = last.map(|line| line.id.to_string());
     let audit = lines.into_iter().map(Into::into).collect();
-    Ok(Json(Page { audit, cursor }))
+    Ok(Json(AuditPage { audit, cursor }))
 }

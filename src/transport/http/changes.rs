@@ -9,10 +9,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::super::App;
 use super::super::caller::{InRoom, Params};
+use super::super::openapi::shapes::{RoomPath, Since};
 use super::super::problem::Problem;
 use super::{number, stand};
 use crate::hub::Changes;
@@ -20,23 +22,31 @@ use crate::ids::{Epoch, Position, RoomId, Version};
 use crate::room::sessions::require;
 use crate::room::{Access, Entry, Grant};
 use crate::wire::Code;
-use crate::wire::json::change_events;
+use crate::wire::json::{EventTwin, change_events};
 
-#[derive(Serialize)]
+/// Missed events.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChangesPage)]
 #[serde(rename_all = "camelCase")]
-struct Page<'a> {
+pub struct Page<'a> {
     room: &'a str,
-    epoch: String,
+    epoch: Uuid,
     /// Where to go on from.
     version: u64,
     /// Where the room stands.
     head: u64,
+    /// `caught_up`, `replay` (`events`) or `snapshot` (`document`).
     recovery: &'static str,
+    /// Why a snapshot: `new`, `epoch_changed`, `pruned`, `ahead` or `too_far_behind`.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[schema(value_type = Vec<EventTwin>)]
     events: Vec<Box<RawValue>>,
+    /// The state at `version`: roots by name.
+    #[schema(value_type = Option<BTreeMap<String, Value>>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     document: Option<Box<RawValue>>,
+    /// There is another page.
     has_more: bool,
 }
 
@@ -48,6 +58,32 @@ struct Wanted {
 
 /// `GET /rooms/{room}/changes?since=&epoch=&limit=&wait=`: the events after a version. A page ends
 /// at a version's end; with nothing to tell, the answer waits up to `wait` seconds.
+#[utoipa::path(
+    get,
+    path = "/rooms/{room}/changes",
+    tag = "changes",
+    operation_id = "listChanges",
+    summary = "Missed events, with long-polling",
+    params(
+        RoomPath,
+        Since,
+        (
+            "limit" = Option<u64>,
+            Query,
+            minimum = 0,
+            maximum = 9007199254740991_i64,
+            description = "Events on the page; it ends at a version's end.",
+        ),
+        (
+            "wait" = Option<u64>,
+            Query,
+            minimum = 0,
+            maximum = 9007199254740991_i64,
+            description = "Seconds to wait when there is nothing to tell.",
+        ),
+    ),
+    responses((status = 200, body = Page)),
+)]
 pub async fn list(
     State(app): State<App>,
     caller: InRoom,
@@ -155,7 +191,7 @@ fn fill(
 fn page<'a>(room: &'a RoomId, head: Position, recovery: &'static str) -> Page<'a> {
     Page {
         room: room.as_str(),
-        epoch: head.epoch.to_string(),
+        epoch: head.epoch.0,
         version: head.version.0,
         head: head.version.0,
         recovery,

@@ -10,11 +10,13 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::super::App;
 use super::super::caller::{Caller, Params, Segments};
 use super::super::door::Witness;
+use super::super::openapi::shapes::{self, Name, Paging};
 use super::super::problem::Problem;
 use super::number;
 use crate::hub::conflicts::{Choice, Unresolved};
@@ -32,15 +34,18 @@ const PAGE: u64 = 100;
 /// The most conflicts on one page.
 const PAGE_MAX: u64 = 1_000;
 
-#[derive(Serialize)]
-struct Page {
+/// Conflicts, the oldest first.
+#[derive(Serialize, ToSchema)]
+pub struct ConflictsPage {
     conflicts: Vec<ConflictTwin>,
+    /// Not on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<Uuid>,
 }
 
 /// A conflict as clients read it; a value that was not there, or is too long, is left out.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Conflict)]
 #[serde(rename_all = "camelCase")]
 pub struct ConflictTwin {
     id: Uuid,
@@ -49,8 +54,10 @@ pub struct ConflictTwin {
     record_id: String,
     field: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
     mine: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Value>)]
     theirs: Option<Box<RawValue>>,
     version: u64,
     theirs_version: u64,
@@ -58,16 +65,19 @@ pub struct ConflictTwin {
     client_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     theirs_user_id: Option<Arc<str>>,
+    #[schema(format = DateTime)]
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     resolved: Option<ResolvedTwin>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Resolved)]
 #[serde(rename_all = "camelCase")]
 struct ResolvedTwin {
     resolution: String,
     user_id: String,
+    #[schema(format = DateTime)]
     timestamp: String,
 }
 
@@ -115,11 +125,28 @@ fn only_user(actors: &str) -> Option<Arc<str>> {
 
 /// `GET /conflicts?room=&resolved=&limit=&cursor=`: `{conflicts, cursor?}`, the oldest first.
 /// Admins see those of every room, others have to name one that they may read.
+#[utoipa::path(
+    get,
+    path = "/conflicts",
+    tag = "conflicts",
+    operation_id = "listConflicts",
+    summary = "Writes over concurrent changes, the oldest first",
+    params(
+        (
+            "room" = Option<Name>,
+            Query,
+            description = "Of one room; needed unless the caller is an admin.",
+        ),
+        ("resolved" = Option<bool>, Query, description = "Only those that are, or are not."),
+        Paging,
+    ),
+    responses((status = 200, body = ConflictsPage)),
+)]
 pub async fn list(
     State(app): State<App>,
     Caller(bearer): Caller,
     Params(query): Params,
-) -> Result<Json<impl Serialize>, Problem> {
+) -> Result<Json<ConflictsPage>, Problem> {
     let room = query.get("room").map(|name| RoomId::parse(name));
     let room = room
         .transpose()
@@ -153,11 +180,26 @@ pub async fn list(
     listed.truncate(limit);
     let cursor = listed.last().filter(|_| has_more).map(|last| last.row.id);
     let conflicts = listed.into_iter().map(Into::into).collect();
-    Ok(Json(Page { conflicts, cursor }))
+    Ok(Json(ConflictsPage { conflicts, cursor }))
 }
 
 /// `POST /conflicts/{id}/resolve`: `{resolution: "mine" | "theirs" | "merged", value?, clientId?}`,
 /// answered with the conflict once the chosen value is durable. Twice is a conflict: 409.
+#[utoipa::path(
+    post,
+    path = "/conflicts/{id}/resolve",
+    tag = "conflicts",
+    operation_id = "resolveConflict",
+    summary = "End a conflict with one of the values",
+    params(("id" = Uuid, Path, description = "The conflict.")),
+    request_body = shapes::Resolution,
+    responses(
+        (status = 200, body = ConflictTwin, description = "The chosen value is durable."),
+        (status = 404, description = "There is no such conflict."),
+        (status = 409, description = "It is resolved, or its record was deleted."),
+        (status = 422, description = "The value was too long to be kept; merge instead."),
+    ),
+)]
 pub async fn resolve(
     State(app): State<App>,
     witness: Witness,

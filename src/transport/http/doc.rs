@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::super::App;
 use super::super::caller::{InRoom, Params};
+use super::super::openapi::shapes::RoomPath;
 use super::super::problem::Problem;
 use super::stand;
 use crate::room::Access;
@@ -15,6 +16,25 @@ const OCTETS: &str = "application/octet-stream";
 
 /// `GET /rooms/{room}/doc`: an object of roots by name, or with `Accept: application/octet-stream`
 /// the state (v1).
+#[utoipa::path(
+    get,
+    path = "/rooms/{room}/doc",
+    tag = "rooms",
+    operation_id = "getDocument",
+    summary = "The whole document",
+    params(RoomPath),
+    responses(
+        (
+            status = 200,
+            content(
+                (BTreeMap<String, Value> = "application/json"),
+                (Vec<u8> = "application/octet-stream"),
+            ),
+            description = "Roots by name; or, with `Accept: application/octet-stream`, a Yjs \
+                update (v1).",
+        ),
+    ),
+)]
 pub async fn show(
     State(app): State<App>,
     caller: InRoom,

@@ -12,11 +12,13 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use utoipa::ToSchema;
 
 use super::super::App;
 use super::super::caller::{Caller, Params};
 use super::super::door::Witness;
+use super::super::openapi::shapes::{self, Name};
 use super::super::problem::Problem;
 use super::number;
 use crate::auth::{Bearer, Denied};
@@ -27,16 +29,66 @@ use crate::room::sessions::require;
 use crate::wire::Violation;
 use crate::wire::messages::{self, Message, To};
 
-#[derive(Serialize)]
-struct Page<'a> {
+/// Messages that waited.
+#[derive(Serialize, ToSchema)]
+pub struct InboxPage<'a> {
     messages: Vec<&'a Message>,
+    /// From where to go on: `since` of the next poll.
     timestamp: i64,
     count: usize,
+}
+
+/// A message that is on its way.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Sent {
+    message_id: String,
+    /// Milliseconds since 1970.
+    timestamp: i64,
+}
+
+/// What was dropped.
+#[derive(Serialize, ToSchema)]
+pub struct Cleaned {
+    /// Messages that were over their time.
+    expired: usize,
 }
 
 /// `GET /sync/poll?since=&topics=&wait=`: `{messages, timestamp, count}`, strictly after a
 /// timestamp. Without `topics` every topic is heard that the token grants; with nothing to tell,
 /// the answer waits up to `wait` seconds.
+#[utoipa::path(
+    get,
+    path = "/sync/poll",
+    tag = "messages",
+    operation_id = "pollMessages",
+    summary = "Messages to this user, kept for a while",
+    params(
+        (
+            "since" = Option<u64>,
+            Query,
+            minimum = 0,
+            maximum = 9007199254740991_i64,
+            description = "The `timestamp` of the last answer.",
+        ),
+        (
+            "topics" = Option<Vec<Name>>,
+            Query,
+            explode = false,
+            min_items = 1,
+            max_items = 100,
+            description = "With commas between them; all that the token grants unless said.",
+        ),
+        (
+            "wait" = Option<u64>,
+            Query,
+            minimum = 0,
+            maximum = 9007199254740991_i64,
+            description = "Seconds to wait when there is nothing to tell.",
+        ),
+    ),
+    responses((status = 200, body = InboxPage)),
+)]
 pub async fn poll(
     State(app): State<App>,
     Caller(bearer): Caller,
@@ -86,7 +138,7 @@ async fn wait(app: &App, listener: &Listener, bearer: &Bearer, wall: UnixMillis,
 
 fn page(polled: &Polled) -> Response {
     let messages: Vec<&Message> = polled.messages.iter().map(|it| &it.message).collect();
-    let page = Page {
+    let page = InboxPage {
         count: messages.len(),
         messages,
         timestamp: polled.timestamp,
@@ -118,11 +170,20 @@ fn topics(
 
 /// `POST /sync/send`: `{type, payload, to: {room | user | topic}, correlationId?}`, answered with
 /// `{messageId, timestamp}`. Rooms and topics have to be granted for writing.
+#[utoipa::path(
+    post,
+    path = "/sync/send",
+    tag = "messages",
+    operation_id = "sendMessage",
+    summary = "A message to a room, user or topic",
+    request_body = shapes::Letter,
+    responses((status = 200, body = Sent)),
+)]
 pub async fn send(
     State(app): State<App>,
     Caller(bearer): Caller,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Sent>, Problem> {
     let (words, to) = messages::read_send(&body?)?;
     let from = &bearer.identity.user;
     let said = match to {
@@ -146,17 +207,26 @@ pub async fn send(
             app.hub.inbox().say_in_topics(topics, from, words)?
         }
     };
-    Ok(answer(&said))
+    Ok(answer(said))
 }
 
 /// `POST /sync/broadcast`: `{type, payload, topics?, correlationId?}`, to everyone or to who hears
 /// one of the topics; for admins.
+#[utoipa::path(
+    post,
+    path = "/sync/broadcast",
+    tag = "messages",
+    operation_id = "broadcastMessage",
+    summary = "A message to everyone, or to topics; for admins",
+    request_body = shapes::Broadcast,
+    responses((status = 200, body = Sent)),
+)]
 pub async fn broadcast(
     State(app): State<App>,
     witness: Witness,
     Caller(bearer): Caller,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Sent>, Problem> {
     require_admin(&bearer)?;
     let topics_max = app.hub.limits().inbox_topics_max;
     let (words, topics) = messages::read_broadcast(&body?, topics_max)?;
@@ -171,20 +241,28 @@ pub async fn broadcast(
     };
     let detail = json!({ "messageId": said.id, "topics": noted });
     witness.note(&app, "broadcast", None, true, detail);
-    Ok(answer(&said))
+    Ok(answer(said))
 }
 
 /// `POST /sync/cleanup`: drops messages that are over their time, `{expired}`; for admins. Stale
 /// presence lapses by itself.
+#[utoipa::path(
+    post,
+    path = "/sync/cleanup",
+    tag = "messages",
+    operation_id = "cleanUpMessages",
+    summary = "Drop messages that are over their time; for admins",
+    responses((status = 200, body = Cleaned)),
+)]
 pub async fn cleanup(
     State(app): State<App>,
     witness: Witness,
     Caller(bearer): Caller,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Cleaned>, Problem> {
     require_admin(&bearer)?;
-    let cleaned = json!({ "expired": app.hub.inbox().cleanup() });
-    witness.note(&app, "cleanup", None, true, cleaned.clone());
-    Ok(Json(cleaned))
+    let expired = app.hub.inbox().cleanup();
+    witness.note(&app, "cleanup", None, true, json!({ "expired": expired }));
+    Ok(Json(Cleaned { expired }))
 }
 
 /// Says no to everybody else.
@@ -196,6 +274,9 @@ pub fn require_admin(bearer: &Bearer) -> Result<(), Problem> {
     }
 }
 
-fn answer(said: &Said) -> Json<Value> {
-    Json(json!({ "messageId": said.id, "timestamp": said.timestamp }))
+fn answer(said: Said) -> Json<Sent> {
+    Json(Sent {
+        message_id: said.id,
+        timestamp: said.timestamp,
+    })
 }

@@ -9,18 +9,20 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::super::App;
 use super::super::caller::{InRoom, Params};
+use super::super::openapi::shapes::{CollectionPath, Name, Paging, RoomPath};
 use super::super::problem::Problem;
 use super::records::InCollection;
 use super::{number, stand};
-use crate::ids::Version;
+use crate::ids::{Version, is_name};
 use crate::room::Access;
 use crate::room::operation::Portrayal;
 use crate::room::sessions::require;
 use crate::store::records::{RecordOrder, RecordQuery, Since};
-use crate::wire::results;
+use crate::wire::results::{self, RecordTwin};
 use crate::wire::time;
 
 /// Records on one page, unless the caller asks for another number.
@@ -32,15 +34,54 @@ const PAGE_MAX: u64 = 1_000;
 /// Each filter is one more condition on every row.
 const FILTERS_MAX: usize = 16;
 
-#[derive(Serialize)]
-struct Page {
+/// Records of a collection.
+#[derive(Serialize, ToSchema)]
+pub struct RecordsPage {
+    #[schema(value_type = Vec<RecordTwin>)]
     records: Vec<Box<RawValue>>,
+    /// Not on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
 }
 
+/// In which order.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "they are the documentation")]
+pub enum RecordSort {
+    Id,
+    UpdatedAt,
+}
+
 /// `?limit=&cursor=&updatedSince=&sort=&filter[field]=`: `{records, cursor?}`, by id or, with
 /// `sort=updatedAt`, by what changed last; no `cursor` on the last page.
+#[utoipa::path(
+    get,
+    path = "/rooms/{room}/records/{collection}",
+    tag = "records",
+    operation_id = "listRecords",
+    summary = "List records",
+    params(
+        RoomPath,
+        CollectionPath,
+        Paging,
+        (
+            "updatedSince" = Option<String>,
+            Query,
+            example = "17",
+            description = "A version, or a time (RFC 3339).",
+        ),
+        ("sort" = Option<RecordSort>, Query, description = "`id` unless said."),
+        (
+            "filter" = Option<BTreeMap<Name, String>>,
+            Query,
+            style = DeepObject,
+            explode,
+            description = "`filter[field]=value`: records whose field is that; 16 at most.",
+        ),
+    ),
+    responses((status = 200, body = RecordsPage)),
+)]
 pub async fn records(
     State(app): State<App>,
     at: InCollection,
@@ -62,7 +103,8 @@ pub async fn records(
     listed.truncate(limit);
     let cursor = listed.last().filter(|_| has_more).map(cursor_after);
     let records = listed.iter().map(results::record).collect();
-    let page = serde_json::to_string(&Page { records, cursor }).map_err(|_| Problem::internal())?;
+    let page =
+        serde_json::to_string(&RecordsPage { records, cursor }).map_err(|_| Problem::internal())?;
     let json = [(header::CONTENT_TYPE, "application/json")];
     let mut response = (json, page).into_response();
     stand(&mut response, position);
@@ -87,9 +129,11 @@ fn read(params: &HashMap<String, String>, query: &mut RecordQuery) -> Result<(),
         let field = name
             .strip_prefix("filter[")
             .and_then(|name| name.strip_suffix(']'));
-        if let Some(field) = field {
-            query.filters.push((field.to_owned(), value.clone()));
+        let Some(field) = field else { continue };
+        if !is_name(field) {
+            return Err(Problem::malformed("a filter names no field"));
         }
+        query.filters.push((field.to_owned(), value.clone()));
     }
     if query.filters.len() > FILTERS_MAX {
         return Err(Problem::malformed("more than 16 filters"));

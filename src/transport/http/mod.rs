@@ -12,6 +12,7 @@ pub mod records;
 pub mod rooms;
 pub mod status;
 pub mod sync;
+mod write;
 
 use std::any::Any;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use super::door::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use super::problem::Problem;
 use crate::auth::{Origins, origin_allowed};
 use crate::ids::Position;
+use crate::wire::whole::WHOLE_MAX;
 
 /// The header that names a room's epoch.
 pub const EPOCH: HeaderName = HeaderName::from_static("roundtable-epoch");
@@ -117,9 +119,9 @@ pub fn stand(response: &mut Response, position: Position) {
 
 /// A query parameter that is a number.
 pub fn number(name: &str, text: Option<&String>) -> Result<Option<u64>, Problem> {
-    text.map(|text| {
-        text.parse()
-            .map_err(|_| Problem::malformed(format!("{name} is no number")))
-    })
-    .transpose()
+    let Some(text) = text else { return Ok(None) };
+    match text.parse() {
+        Ok(number) if number <= WHOLE_MAX => Ok(Some(number)),
+        _ => Err(Problem::malformed(format!("{name} is no number"))),
+    }
 }

@@ -6,19 +6,22 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::super::App;
 use super::super::caller::{InRoom, Params};
+use super::super::openapi::shapes::{self, Name, RoomPath};
 use super::super::problem::Problem;
 use crate::ids::is_name;
 use crate::room::Access;
 use crate::room::presence::Appearance;
 use crate::room::sessions::require;
+use crate::wire::Violation;
 use crate::wire::ask::{self, Unfit};
-use crate::wire::{Violation, present};
+use crate::wire::present::{self, PersonTwin};
+use crate::wire::whole;
 
 /// The shortest lease: a client cannot say that it is here more often.
 const LEASE_MS_MIN: u64 = 1_000;
@@ -29,7 +32,7 @@ struct Here<'a> {
     client_id: String,
     #[serde(borrow)]
     state: &'a RawValue,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole::read_option")]
     ttl_ms: Option<u64>,
 }
 
@@ -40,6 +43,22 @@ struct Device {
     client_id: Option<String>,
 }
 
+/// Who is here.
+#[derive(Serialize, ToSchema)]
+pub struct People {
+    #[schema(value_type = Vec<PersonTwin>)]
+    users: Box<RawValue>,
+}
+
+/// How long a device is here.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Lease {
+    client_id: String,
+    /// It lapses after that unless it is said again.
+    ttl_ms: u64,
+}
+
 impl From<Unfit> for Problem {
     fn from(unfit: Unfit) -> Self {
         Self::malformed(unfit.reason)
@@ -47,20 +66,41 @@ impl From<Unfit> for Problem {
 }
 
 /// `GET /rooms/{room}/presence`: `{users: [{userId, clientId, user, state, since}]}`.
-pub async fn show(State(app): State<App>, caller: InRoom) -> Result<Json<Value>, Problem> {
+#[utoipa::path(
+    get,
+    path = "/rooms/{room}/presence",
+    tag = "presence",
+    operation_id = "listPresence",
+    summary = "Who is here",
+    params(RoomPath),
+    responses((status = 200, body = People)),
+)]
+pub async fn show(State(app): State<App>, caller: InRoom) -> Result<Json<People>, Problem> {
     let InRoom { room, grant } = caller;
     require(&grant, Access::Read, app.hub.now().wall)?;
     let people = app.hub.people(&room, &grant).await?;
-    Ok(Json(json!({ "users": present::users(&people) })))
+    Ok(Json(People {
+        users: present::users(&people),
+    }))
 }
 
 /// `PUT /rooms/{room}/presence`: `{clientId, state, ttlMs?}`, answered with `{clientId, ttlMs}`: it
 /// lapses after that unless it is said again.
+#[utoipa::path(
+    put,
+    path = "/rooms/{room}/presence",
+    tag = "presence",
+    operation_id = "putPresence",
+    summary = "Be here, for a while",
+    params(RoomPath),
+    request_body = shapes::Here,
+    responses((status = 200, body = Lease)),
+)]
 pub async fn put(
     State(app): State<App>,
     caller: InRoom,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Lease>, Problem> {
     let body = body?;
     let InRoom { room, grant } = caller;
     require(&grant, Access::Read, app.hub.now().wall)?;
@@ -79,10 +119,22 @@ pub async fn put(
         lease_ms: Some(ttl_ms),
     };
     app.hub.appear(&room, grant, appearance).await?;
-    Ok(Json(json!({ "clientId": here.client_id, "ttlMs": ttl_ms })))
+    Ok(Json(Lease {
+        client_id: here.client_id,
+        ttl_ms,
+    }))
 }
 
 /// `DELETE /rooms/{room}/presence`, with `{clientId}` or `?clientId=`: the device is gone.
+#[utoipa::path(
+    delete,
+    path = "/rooms/{room}/presence",
+    tag = "presence",
+    operation_id = "deletePresence",
+    summary = "Be gone",
+    params(RoomPath, ("clientId" = Name, Query, description = "The device; or in the body.")),
+    responses((status = 204)),
+)]
 pub async fn delete(
     State(app): State<App>,
     caller: InRoom,
@@ -113,6 +165,16 @@ fn device(name: &str) -> Result<&str, Problem> {
 }
 
 /// `POST /rooms/{room}/messages`: `{event, payload?, clientId?}`, to everyone in the room.
+#[utoipa::path(
+    post,
+    path = "/rooms/{room}/messages",
+    tag = "messages",
+    operation_id = "postMessage",
+    summary = "A message to everyone in the room",
+    params(RoomPath),
+    request_body = shapes::Utterance,
+    responses((status = 202, description = "Told to those who are here; it is not kept.")),
+)]
 pub async fn say(
     State(app): State<App>,
     caller: InRoom,

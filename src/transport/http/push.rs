@@ -8,12 +8,14 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::super::App;
 use super::super::caller::{Caller, InRoom};
+use super::super::openapi::shapes::{self, RoomPath};
 use super::super::problem::Problem;
 use super::stand;
 use crate::hub::Denial;
@@ -24,10 +26,41 @@ use crate::room::sessions::require;
 use crate::room::{Access, Grant};
 use crate::wire::operations::{self, PUSH_OPERATIONS_MAX, Unfit};
 use crate::wire::push::sort;
-use crate::wire::{Code, Violation, results};
+use crate::wire::results::{self, ResultTwin};
+use crate::wire::{Code, Violation};
+
+/// What a push came to.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Pushed)]
+pub struct Pushing {
+    epoch: Uuid,
+    /// Where the room stands.
+    version: u64,
+    /// In the order of the operations.
+    #[schema(value_type = Vec<ResultTwin>)]
+    results: Vec<Box<RawValue>>,
+}
+
+/// What a batch came to.
+#[derive(Serialize, ToSchema)]
+pub struct Batched {
+    /// In the order of the operations.
+    #[schema(value_type = Vec<shapes::RoomResult>)]
+    results: Vec<Box<RawValue>>,
+}
 
 /// `POST /rooms/{room}/push`: `{clientId?, ops: [...]}`, answered with `{epoch, version, results}`
 /// once all that was applied is durable. A malformed operation is rejected alone.
+#[utoipa::path(
+    post,
+    path = "/rooms/{room}/push",
+    tag = "records",
+    operation_id = "push",
+    summary = "Operations on records",
+    params(RoomPath),
+    request_body = shapes::Push,
+    responses((status = 200, body = Pushing, description = "All that was applied is durable.")),
+)]
 pub async fn push(
     State(app): State<App>,
     caller: InRoom,
@@ -40,11 +73,11 @@ pub async fn push(
     let client = push.client.as_deref().map(Arc::from);
     let (operations, misfits) = sort(&push, || app.hub.fresh_id());
     let Pushed { results, position } = app.hub.push(&room, grant, client, operations).await?;
-    let body = json!({
-        "epoch": position.epoch.to_string(),
-        "version": position.version.0,
-        "results": misfits.between(&results),
-    });
+    let body = Pushing {
+        epoch: position.epoch.0,
+        version: position.version.0,
+        results: misfits.between(&results),
+    };
     let mut response = Json(body).into_response();
     stand(&mut response, position);
     Ok(response)
@@ -67,11 +100,20 @@ struct InWhich {
 /// `POST /sync/batch-changes`: `{clientId?, changes: [{room, ...operation}]}`, answered with
 /// `{results: [{room, epoch, version, ...result}]}` in order. What cannot be done in one room is
 /// rejected there alone.
+#[utoipa::path(
+    post,
+    path = "/sync/batch-changes",
+    tag = "records",
+    operation_id = "pushBatch",
+    summary = "Operations for several rooms",
+    request_body = shapes::Batch,
+    responses((status = 200, body = Batched)),
+)]
 pub async fn batch(
     State(app): State<App>,
     Caller(bearer): Caller,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<serde_json::Value>, Problem> {
+) -> Result<Json<Batched>, Problem> {
     let body = body?;
     let batch: Batch<'_> = serde_json::from_slice(&body)
         .map_err(|_| Problem::malformed("a batch is {clientId, changes: [{room, ...}]}"))?;
@@ -118,8 +160,8 @@ pub async fn batch(
             answers[place] = Some(answer);
         }
     }
-    let results: Vec<Box<RawValue>> = answers.into_iter().flatten().map(Answer::text).collect();
-    Ok(Json(json!({ "results": results })))
+    let results = answers.into_iter().flatten().map(Answer::text).collect();
+    Ok(Json(Batched { results }))
 }
 
 /// What became of one operation in its room.

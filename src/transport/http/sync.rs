@@ -9,6 +9,7 @@ use base64::Engine;
 
 use super::super::App;
 use super::super::caller::InRoom;
+use super::super::openapi::shapes::RoomPath;
 use super::super::problem::Problem;
 use super::stand;
 use crate::hub::Denial;
@@ -26,6 +27,32 @@ const EMPTY_UPDATE: [u8; 2] = [0, 0];
 ///
 /// An update that rests on changes which the server lacks is refused with 422 `incomplete`, and
 /// `stateVector` (base64) says from what to start.
+#[utoipa::path(
+    post,
+    path = "/rooms/{room}/sync",
+    tag = "rooms",
+    operation_id = "syncDocument",
+    summary = "Exchange Yjs updates without a socket",
+    params(RoomPath),
+    request_body(
+        content = Vec<u8>,
+        content_type = "application/octet-stream",
+        description = "Two var-buffers (lib0): state vector, update; both may be empty.",
+    ),
+    responses(
+        (
+            status = 200,
+            body = Vec<u8>,
+            content_type = "application/octet-stream",
+            description = "Two var-buffers: what the client lacks, the server's state vector.",
+        ),
+        (
+            status = 422,
+            description = "The update rests on changes that the server lacks; `stateVector` \
+                (base64) says from where to start.",
+        ),
+    ),
+)]
 pub async fn exchange(
     State(app): State<App>,
     caller: InRoom,
