@@ -153,6 +153,8 @@ pub struct Limits {
     pub snapshot_quiet_ms: u64,
     /// Log rows that a snapshot covers are kept this long, for replay and history.
     pub log_retention_ms: u64,
+    /// And of each room at most so many, however young.
+    pub log_versions_max: u64,
     /// Audit lines are kept this long.
     pub audit_retention_ms: u64,
     /// Audit lines that wait for the database: minutes of its absence, and some megabytes.
@@ -229,6 +231,7 @@ impl Default for Limits {
             snapshot_quiet_updates: 500,
             snapshot_quiet_ms: 5_000,
             log_retention_ms: 30 * 24 * 60 * 60 * 1_000,
+            log_versions_max: 1_000_000,
             audit_retention_ms: 90 * 24 * 60 * 60 * 1_000,
             audit_waiting_max: 10_000,
             sync_chunk_bytes: 256 * KIB,

@@ -6,11 +6,20 @@ use std::sync::Arc;
 use crate::ids::{Epoch, RoomId, UnixMillis, Version};
 use crate::room::Document;
 use crate::room::index::StateVector;
-use crate::store::{Failure, Snapshot, Store};
+use crate::store::{Failure, Retention, Snapshot, Store};
 
 use super::{loader, projector};
 
-/// Makes a snapshot at `through` and drops rows that it covers and that are older than `before`.
+/// How much of a log is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// Rows made before are too old.
+    pub before: UnixMillis,
+    /// More versions than so many are too many.
+    pub versions_max: u64,
+}
+
+/// Makes a snapshot at `through` and drops rows that it covers and that need not be kept.
 ///
 /// Returns the version of the snapshot and the oldest version that is left in the log.
 pub async fn compact(
@@ -18,7 +27,7 @@ pub async fn compact(
     room: &RoomId,
     epoch: Epoch,
     through: Version,
-    before: UnixMillis,
+    keep: Keep,
 ) -> Result<(Version, Version), Failure> {
     let gone = || Failure::Corrupt("the room has another epoch".into());
     let loaded = store.load(room).await?;
@@ -47,7 +56,12 @@ pub async fn compact(
     }
     // What is not written to the records yet is not pruned.
     projector::project(store, room, epoch, head.version).await?;
-    let oldest = store.prune(room, epoch, before).await?.ok_or_else(gone)?;
+    let retention = Retention {
+        before: keep.before,
+        below: Version(head.version.0.saturating_sub(keep.versions_max) + 1),
+    };
+    let pruned = store.prune(room, epoch, retention).await?;
+    let oldest = pruned.ok_or_else(gone)?;
     Ok((newest.max(through), oldest))
 }
 

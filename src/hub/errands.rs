@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::compactor::Keep;
 use super::{Shared, compactor, loader, projector, rows};
 use crate::ids::{AppendId, Epoch, OpId, RoomId, UnixMillis, Version};
 use crate::room::operation::{Done, Place};
@@ -91,9 +92,12 @@ impl Errands {
 
     /// Makes a snapshot and prunes.
     pub async fn compact(self, through: Version) -> Input {
-        let retention_ms = self.shared.limits.log_retention_ms as i64;
+        let limits = &self.shared.limits;
         let now = self.shared.clock.now().wall;
-        let before = UnixMillis(now.0.saturating_sub(retention_ms));
+        let keep = Keep {
+            before: UnixMillis(now.0.saturating_sub(limits.log_retention_ms as i64)),
+            versions_max: limits.log_versions_max,
+        };
         let task = {
             let Self {
                 shared,
@@ -101,9 +105,8 @@ impl Errands {
                 epoch,
             } = self.clone();
             let (crash, room) = (shared.crash.clone(), name.clone());
-            let compact = async move {
-                compactor::compact(&shared.store, &name, epoch, through, before).await
-            };
+            let compact =
+                async move { compactor::compact(&shared.store, &name, epoch, through, keep).await };
             crash.during(room, compact)
         };
         // A task of its own: folding a large room takes a while, and a panic in it stays there.

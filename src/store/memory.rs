@@ -17,7 +17,8 @@ use super::audit::Audit;
 use super::quarantine::Quarantine;
 use super::records::Records;
 use super::{
-    Append, Appended, Failure, Head, Listed, Loaded, Page, Row, Snapshot, Store, ahead, checked,
+    Append, Appended, Failure, Head, Listed, Loaded, Page, Retention, Row, Snapshot, Store, ahead,
+    checked,
 };
 use crate::ids::{AppendId, Epoch, RoomId, UnixMillis, Version};
 
@@ -188,7 +189,7 @@ impl Store for Memory {
         &self,
         room: &RoomId,
         epoch: Epoch,
-        before: UnixMillis,
+        retention: Retention,
     ) -> Result<Option<Version>, Failure> {
         let mut shelf = self.shelf.lock();
         let Some(kept) = shelf
@@ -203,14 +204,15 @@ impl Store for Memory {
             kept.snapshots.retain(|version, _| *version == newest);
             let end = newest.min(kept.told.projected);
             while let Some(first) = kept.log.first_entry() {
-                if *first.key() > end || first.get().1.at >= before {
+                let stays = *first.key() >= retention.below && first.get().1.at >= retention.before;
+                if *first.key() > end || stays {
                     break;
                 }
                 kept.head.oldest = first.key().next();
                 first.remove();
             }
         }
-        kept.told.prune(kept.head.oldest, before);
+        kept.told.prune(kept.head.oldest, retention.before);
         Ok(Some(kept.head.oldest))
     }
 

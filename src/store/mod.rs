@@ -177,6 +177,24 @@ pub enum Failure {
     Corrupt(String),
 }
 
+/// What may go of a room's log: rows made before a time, and however young those before a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Rows made before are too old.
+    pub before: UnixMillis,
+    /// Rows before are too many.
+    pub below: Version,
+}
+
+impl Retention {
+    /// By age alone.
+    #[must_use]
+    pub fn since(before: UnixMillis) -> Self {
+        let below = Version::ZERO;
+        Self { before, below }
+    }
+}
+
 /// Keeps rooms. See the module for what every implementation promises.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -211,15 +229,15 @@ pub trait Store: Send + Sync + 'static {
         snapshot: &Snapshot,
     ) -> Result<(), Failure>;
 
-    /// Drops rows that are covered by the newest snapshot, projected, and made before `before`;
-    /// snapshots older than the newest; and of operations and deleted records those that are older
-    /// than `before` and than the oldest row that is left. Returns the version of that row, `None`
+    /// Drops rows that are covered by the newest snapshot, projected, and out of retention;
+    /// snapshots older than the newest; and of operations and deleted records those that are too
+    /// old, and older than the oldest row that is left. Returns the version of that row, `None`
     /// when the room has another epoch.
     async fn prune(
         &self,
         room: &RoomId,
         epoch: Epoch,
-        before: UnixMillis,
+        retention: Retention,
     ) -> Result<Option<Version>, Failure>;
 
     /// Rooms whose name begins with `prefix`, by name in byte order, after a name.

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { onEachStore } from './lib/stage.mjs'
 import { reader, sign, epochSeconds, writer } from './lib/token.mjs'
+import { poll } from './lib/wait.mjs'
 
 const set = (recordId, fields, more = {}) =>
   ({ opId: `${recordId}-${JSON.stringify(fields)}`, type: 'upsert', collection: 'tasks', recordId, fields, ...more })
@@ -45,6 +46,34 @@ onEachStore('json', (check) => {
     const late = await scene.json()
     const state = await late.subscribe(room)
     assert.deepEqual([state.version, state.document], [2, { tasks: { r1: { a: 1 }, r2: { a: 2 } } }])
+  })
+
+  check('KE22 a room keeps at most so many versions; who comes from before them gets the state, `pruned`', async (scene) => {
+    await scene.serve({ args: ['--max-log-versions', '8', '--snapshot-every', '4'] })
+    const room = scene.room()
+    const [ada, bob] = [await scene.json(), await scene.json({ token: writer('bob') })]
+    const { epoch } = await bob.subscribe(room)
+    await write(ada, room, 40, { size: 1 })
+    // Pruning follows the snapshots, behind the edits.
+    const oldest = await poll('old versions to go', async () => {
+      const { json } = await scene.admin('GET', room)
+      return { ok: json.oldestVersion > 28, value: json.oldestVersion, about: json }
+    })
+    assert.ok(oldest <= 33, `${oldest} to 40 is less than 8 versions`)
+    await bob.reaches(40)
+    mustBeExact(bob, room, 1, 40)
+    const since = { epoch, version: 2 }
+    const state = await (await scene.json()).subscribe(room, { since })
+    assert.deepEqual([state.recovery, state.reason, state.version], ['snapshot', 'pruned', 40])
+    assert.equal(Object.keys(state.document.tasks).length, 40)
+    const stream = await scene.events(room, { lastId: `${epoch}:2` })
+    const begun = await stream.told('subscribed', (message) => message.type === 'subscribed')
+    assert.deepEqual([begun.recovery, begun.reason, begun.version], ['snapshot', 'pruned', 40])
+    const { json } = await scene.admin('GET', room, `/changes?since=2&epoch=${epoch}`)
+    assert.deepEqual([json.recovery, json.reason, json.version], ['snapshot', 'pruned', 40])
+    const rest = await scene.admin('GET', room, `/changes?since=${oldest - 1}&epoch=${epoch}`)
+    assert.equal(rest.json.recovery, 'replay')
+    assert.deepEqual(rest.json.events.map((event) => event.version)[0], oldest)
   })
 
   check('JW6 a position is caught up with, replayed from, or answered with the state and the reason', async (scene) => {

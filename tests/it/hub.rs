@@ -13,7 +13,7 @@ use roundtable::hub::{Attachment, Changes, Clock, Denial, Gathered, Hub};
 use roundtable::ids::{Millis, Now, RoomId, UnixMillis, Version};
 use roundtable::limits::Limits;
 use roundtable::room::{Access, End, Event, Grant, Identity, Reason, Refusal};
-use roundtable::store::{Page, Store};
+use roundtable::store::{Page, Retention, Store};
 use roundtable::wire::{Dialect, Request};
 use yrs::{Doc, Map, ReadTxn, Transact, WriteTxn};
 
@@ -421,7 +421,7 @@ async fn hu12_a_log_that_was_pruned_elsewhere_is_answered_with_the_state() {
         Ok(true)
     );
     store
-        .prune(&room(), epoch, UnixMillis(i64::MAX))
+        .prune(&room(), epoch, Retention::since(UnixMillis(i64::MAX)))
         .await
         .unwrap();
     let Changes::Snapshot { reason, head, .. } = changes(0).await else {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use roundtable::hub::{Changes, Clock, Hub, compactor};
+use roundtable::hub::compactor::{self, Keep};
+use roundtable::hub::{Changes, Clock, Hub};
 use roundtable::ids::{Epoch, Millis, Now, OpId, RoomId, UnixMillis, Version};
 use roundtable::limits::Limits;
 use roundtable::room::entry::{ChangeKind, Json, Value};
@@ -446,9 +447,12 @@ impl Table {
     pub(crate) async fn compact(&self) {
         let store = self.store().await;
         let head = store.load(&self.room).await.unwrap().head.unwrap();
-        let long_ago = UnixMillis(0);
+        let all = Keep {
+            before: UnixMillis(0),
+            versions_max: u64::MAX,
+        };
         let (room, through) = (&self.room, head.version);
-        compactor::compact(&store, room, head.epoch, through, long_ago)
+        compactor::compact(&store, room, head.epoch, through, all)
             .await
             .unwrap();
     }

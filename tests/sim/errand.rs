@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use futures_util::task::noop_waker_ref;
+use roundtable::hub::compactor::{self, Keep};
 use roundtable::hub::loader::Opened;
-use roundtable::hub::{compactor, loader, projector, rows};
-use roundtable::ids::{AppendId, Epoch, OpId, Position, RoomId, UnixMillis, Version};
+use roundtable::hub::{loader, projector, rows};
+use roundtable::ids::{AppendId, Epoch, OpId, Position, RoomId, Version};
 use roundtable::room::operation::{self, Place};
 use roundtable::room::{Entry, Input, Outcome, Reason};
 use roundtable::store::{Append, Appended, Failure, Page, Row, Store};
@@ -158,9 +159,9 @@ impl Client {
         Done::Told(Input::Fetched { entries })
     }
 
-    pub async fn compact(self, through: Version, before: UnixMillis) -> Done {
+    pub async fn compact(self, through: Version, keep: Keep) -> Done {
         let store = self.as_dyn();
-        let kept = compactor::compact(&store, &self.name, self.epoch, through, before).await;
+        let kept = compactor::compact(&store, &self.name, self.epoch, through, keep).await;
         if let Err(failure @ Failure::Refused(_)) = &kept {
             panic!("compaction contradicts the store: {failure}");
         }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::poll_fn;
 use parking_lot::Mutex;
-use roundtable::ids::{Epoch, OpId, RoomId, UnixMillis, Version};
+use roundtable::ids::{Epoch, OpId, RoomId, Version};
 use roundtable::room::Document;
 use roundtable::room::index::StateVector;
 use roundtable::store::audit::Audit;
@@ -20,7 +20,9 @@ use roundtable::store::quarantine::Quarantine;
 use roundtable::store::records::{
     Conflict, ConflictQuery, Recall, RecordKey, RecordQuery, RecordRow, Records, Resolved,
 };
-use roundtable::store::{Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store};
+use roundtable::store::{
+    Append, Appended, Failure, Listed, Loaded, Page, Retention, Row, Snapshot, Store,
+};
 use roundtable::wire::stored;
 use uuid::Uuid;
 
@@ -205,9 +207,9 @@ impl Store for SlowStore {
         &self,
         room: &RoomId,
         epoch: Epoch,
-        before: UnixMillis,
+        retention: Retention,
     ) -> Result<Option<Version>, Failure> {
-        self.call(self.memory.prune(room, epoch, before)).await
+        self.call(self.memory.prune(room, epoch, retention)).await
     }
 
     async fn list(

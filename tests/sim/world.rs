@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use roundtable::hub::compactor::Keep;
 use roundtable::hub::loader::Opened;
 use roundtable::ids::{Epoch, Millis, Now, Position, RoomId, SessionId, UnixMillis};
 use roundtable::limits::Limits;
@@ -255,8 +256,11 @@ impl World {
             }
             Effect::Compact { through } => {
                 let wall = self.now.wall.0;
-                let before = UnixMillis(wall - self.limits.log_retention_ms as i64);
-                let compact = on_behalf.compact(through, before);
+                let keep = Keep {
+                    before: UnixMillis(wall - self.limits.log_retention_ms as i64),
+                    versions_max: self.limits.log_versions_max,
+                };
+                let compact = on_behalf.compact(through, keep);
                 Errand::new(room, opening, Kind::Compact, compact)
             }
             Effect::Erase { former } => {

@@ -188,6 +188,11 @@ pub(super) struct Flags {
     #[arg(help_heading = KEEPING)]
     pub(super) log_retention: Span,
 
+    /// Versions of a room that stay in its log, however young the others are.
+    #[arg(long, value_name = "VERSIONS", default_value_t = 1_000_000, help_heading = KEEPING)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) max_log_versions: u64,
+
     /// Entries after which a room's snapshot is renewed.
     #[arg(long, value_name = "ENTRIES", default_value_t = 1_000, help_heading = KEEPING)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]

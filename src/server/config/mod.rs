@@ -346,6 +346,7 @@ impl Limits {
             drain_ms: flags.drain_seconds * 1_000,
             snapshot_every_entries: flags.snapshot_every,
             log_retention_ms: flags.log_retention.0,
+            log_versions_max: flags.max_log_versions,
             audit_retention_ms: flags.audit_retention.0,
             ..usual
         }

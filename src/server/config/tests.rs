@@ -373,6 +373,7 @@ fn cf7_help_names_every_setting_with_its_variable() {
         ("--log-format", "ROUNDTABLE_LOG_FORMAT"),
         ("--config", "ROUNDTABLE_CONFIG"),
         ("--max-backlog-bytes", "ROUNDTABLE_MAX_BACKLOG_BYTES"),
+        ("--max-log-versions", "ROUNDTABLE_MAX_LOG_VERSIONS"),
         ("--audit-retention", "ROUNDTABLE_AUDIT_RETENTION"),
         ("--max-requests", "ROUNDTABLE_MAX_REQUESTS"),
         ("--max-polls", "ROUNDTABLE_MAX_POLLS"),

@@ -20,9 +20,10 @@ use super::quarantine::Quarantine;
 use super::records::Records;
 use super::sql::{self, Lanes, Pruned, within};
 use super::{
-    Append, Appended, Failure, Listed, Loaded, Page, Patience, Row, Snapshot, Store, checked,
+    Append, Appended, Failure, Listed, Loaded, Page, Patience, Retention, Row, Snapshot, Store,
+    checked,
 };
-use crate::ids::{Epoch, RoomId, UnixMillis, Version};
+use crate::ids::{Epoch, RoomId, Version};
 
 /// Connections for everything but appends, which have one of their own: a group commit needs no
 /// more, and a long reading never stands before it. Postgres allows 100 in all by default, and
@@ -144,11 +145,11 @@ impl Store for Postgres {
         &self,
         room: &RoomId,
         epoch: Epoch,
-        before: UnixMillis,
+        retention: Retention,
     ) -> Result<Option<Version>, Failure> {
         loop {
             let mut lent = self.others.lend().await?;
-            let step = upkeep::prune(lent.connection(), room, epoch, before);
+            let step = upkeep::prune(lent.connection(), room, epoch, retention);
             let step = within(self.patience.upkeep, step).await?;
             lent.give_back();
             match step {

@@ -8,8 +8,8 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::super::sql::{self, PRUNE_ROWS_MAX, Pruned, number};
-use super::super::{Failure, Snapshot, ahead};
-use crate::ids::{Epoch, RoomId, UnixMillis};
+use super::super::{Failure, Retention, Snapshot, ahead};
+use crate::ids::{Epoch, RoomId};
 
 /// `$1` room, `$2` epoch, `$3` version, `$4` state. The lock keeps the room until it is done.
 const SAVE_SNAPSHOT: &str = "
@@ -81,7 +81,7 @@ pub(super) async fn prune(
     connection: &mut PgConnection,
     room: &RoomId,
     epoch: Epoch,
-    before: UnixMillis,
+    retention: Retention,
 ) -> Result<Option<(i64, Pruned)>, Failure> {
     let mut writing = connection.begin().await?;
     let found: Option<(i64, i64, i64, Option<i64>)> = sqlx::query_as(
@@ -98,9 +98,11 @@ pub(super) async fn prune(
     let newest = newest.unwrap_or_default();
     let covered = newest.min(projected);
     let end = (covered + 1).min(oldest + PRUNE_ROWS_MAX).max(oldest);
+    let Retention { before, below } = retention;
+    let below = i64::try_from(below.0).unwrap_or(i64::MAX);
     let stays: Option<i64> = sqlx::query_scalar(FIRST_TO_STAY)
         .bind(id)
-        .bind(oldest)
+        .bind(oldest.max(below))
         .bind(end)
         .bind(before.0)
         .fetch_optional(&mut *writing)

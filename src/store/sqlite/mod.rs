@@ -20,9 +20,10 @@ use super::quarantine::Quarantine;
 use super::records::Records;
 use super::sql::{self, Lanes, Pruned, within};
 use super::{
-    Append, Appended, Failure, Listed, Loaded, Page, Patience, Row, Snapshot, Store, checked,
+    Append, Appended, Failure, Listed, Loaded, Page, Patience, Retention, Row, Snapshot, Store,
+    checked,
 };
-use crate::ids::{Epoch, RoomId, UnixMillis, Version};
+use crate::ids::{Epoch, RoomId, Version};
 
 /// Reads go beside one another and beside the writer; more than the cores they run on is no use.
 const READERS: usize = 4;
@@ -183,11 +184,11 @@ impl Store for Sqlite {
         &self,
         room: &RoomId,
         epoch: Epoch,
-        before: UnixMillis,
+        retention: Retention,
     ) -> Result<Option<Version>, Failure> {
         loop {
             let mut lent = self.writer.lend().await?;
-            let step = upkeep::prune(lent.connection(), room, epoch, before);
+            let step = upkeep::prune(lent.connection(), room, epoch, retention);
             let step = within(self.patience.upkeep, step).await?;
             lent.give_back();
             match step {

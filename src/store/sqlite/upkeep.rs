@@ -6,9 +6,9 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::sql::{self, PRUNE_ROWS_MAX, Pruned, number};
-use super::super::{Failure, Snapshot, ahead};
+use super::super::{Failure, Retention, Snapshot, ahead};
 use super::BEGIN;
-use crate::ids::{Epoch, RoomId, UnixMillis};
+use crate::ids::{Epoch, RoomId};
 
 const SAVE_SNAPSHOT: &str = "
     INSERT INTO snapshots (room, version, state, at)
@@ -86,7 +86,7 @@ pub(super) async fn prune(
     connection: &mut SqliteConnection,
     room: &RoomId,
     epoch: Epoch,
-    before: UnixMillis,
+    retention: Retention,
 ) -> Result<Option<(i64, Pruned)>, Failure> {
     let mut writing = connection.begin_with(BEGIN).await?;
     let found: Option<(i64, i64, i64, Option<i64>)> = sqlx::query_as(
@@ -103,9 +103,11 @@ pub(super) async fn prune(
     let newest = newest.unwrap_or_default();
     let covered = newest.min(projected);
     let end = (covered + 1).min(oldest + PRUNE_ROWS_MAX).max(oldest);
+    let Retention { before, below } = retention;
+    let below = i64::try_from(below.0).unwrap_or(i64::MAX);
     let stays: Option<i64> = sqlx::query_scalar(FIRST_TO_STAY)
         .bind(id)
-        .bind(oldest)
+        .bind(oldest.max(below))
         .bind(end)
         .bind(before.0)
         .fetch_optional(&mut *writing)

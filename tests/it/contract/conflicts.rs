@@ -1,6 +1,7 @@
 //! Owns the rules of conflicts: listed, looked at, ended.
 
 use roundtable::ids::{RoomId, UnixMillis, Version};
+use roundtable::store::Retention;
 use roundtable::store::records::{Conflict, ConflictQuery, ConflictRow, Resolved};
 use roundtable::store::{Append, Failure, Snapshot, Store};
 use uuid::Uuid;
@@ -190,7 +191,9 @@ async fn st45_a_conflict_names_who_was_overwritten_while_the_log_does(world: &Wo
     let version = Version(2);
     let snapshot = Snapshot { version, state };
     store.save_snapshot(&name, one, &snapshot).await.unwrap();
-    let pruned = store.prune(&name, one, UnixMillis(i64::MAX)).await;
+    let pruned = store
+        .prune(&name, one, Retention::since(UnixMillis(i64::MAX)))
+        .await;
     assert_eq!(pruned, Ok(Some(Version(3))));
     expected.theirs_actors = None;
     assert_eq!(found(1).await, Some(expected.clone()));

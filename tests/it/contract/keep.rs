@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use roundtable::ids::{AppendId, UnixMillis, Version};
-use roundtable::store::{Append, Appended, Failure, Head, Loaded, Row, Snapshot};
+use roundtable::store::{Append, Appended, Failure, Head, Loaded, Retention, Row, Snapshot};
 use uuid::Uuid;
 
 use super::{ALL, World, append, epoch, on_every_store, room, row};
@@ -40,7 +40,10 @@ async fn st1_a_room_comes_into_being_with_its_first_append(world: &World) {
     );
     store.save_snapshot(&name, one, &snapshot).await.unwrap();
     assert_eq!(
-        store.prune(&name, one, UnixMillis(i64::MAX)).await.unwrap(),
+        store
+            .prune(&name, one, Retention::since(UnixMillis(i64::MAX)))
+            .await
+            .unwrap(),
         None
     );
     assert!(!store.delete(&name, one, &Bytes::new()).await.unwrap());

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use roundtable::ids::{UnixMillis, Version};
-use roundtable::store::{Append, Appended, Failure, Head, Listed, Loaded, Page, Row, Snapshot};
+use roundtable::store::{
+    Append, Appended, Failure, Head, Listed, Loaded, Page, Retention, Row, Snapshot,
+};
 
 use super::{ALL, World, append, epoch, on_every_store, project, room, row};
 
@@ -147,14 +149,16 @@ async fn st12_pruning_drops_old_rows_that_a_snapshot_covers(world: &World) {
     let store = world.open().await;
     let (name, one) = (room("a"), epoch(1));
     let ever = UnixMillis(i64::MAX);
+    let at_most = |below| Retention {
+        before: UnixMillis(0),
+        below: Version(below),
+    };
+    let prune = async |retention| store.prune(&name, one, retention).await.unwrap();
     let oldest = async || store.load(&name).await.unwrap().head.unwrap().oldest;
     store.append(&[append("a", one, 0, 10)]).await.unwrap();
     project(&*store, "a", one, 10).await;
     // Nothing is covered.
-    assert_eq!(
-        store.prune(&name, one, ever).await.unwrap(),
-        Some(Version(1))
-    );
+    assert_eq!(prune(Retention::since(ever)).await, Some(Version(1)));
     store
         .save_snapshot(&name, one, &snapshot(3, "three"))
         .await
@@ -165,31 +169,37 @@ async fn st12_pruning_drops_old_rows_that_a_snapshot_covers(world: &World) {
         .unwrap();
     // Row 3 was made at 1003, and stays.
     assert_eq!(
-        store.prune(&name, one, UnixMillis(1_003)).await.unwrap(),
+        prune(Retention::since(UnixMillis(1_003))).await,
         Some(Version(3))
     );
     assert_eq!(oldest().await, Version(3));
     assert_eq!(
-        store.prune(&name, one, UnixMillis(0)).await.unwrap(),
+        prune(Retention::since(UnixMillis(0))).await,
         Some(Version(3))
     );
-    assert_eq!(store.prune(&name, epoch(2), ever).await.unwrap(), None);
+    // Too many go, however young.
+    for (below, left) in [(0, 3), (4, 4)] {
+        assert_eq!(prune(at_most(below)).await, Some(Version(left)));
+    }
     assert_eq!(
-        store.prune(&name, one, ever).await.unwrap(),
-        Some(Version(7))
+        store
+            .prune(&name, epoch(2), Retention::since(ever))
+            .await
+            .unwrap(),
+        None
     );
+    assert_eq!(prune(Retention::since(ever)).await, Some(Version(7)));
     assert_eq!(oldest().await, Version(7));
     let rows = store.read(&name, one, Version(6), ALL).await.unwrap();
     assert_eq!(rows, (7..=10).map(row).collect::<Vec<_>>());
+    // What no snapshot covers is never too many.
+    assert_eq!(prune(at_most(9)).await, Some(Version(7)));
     // All of the log may go.
     store
         .save_snapshot(&name, one, &snapshot(10, "ten"))
         .await
         .unwrap();
-    assert_eq!(
-        store.prune(&name, one, ever).await.unwrap(),
-        Some(Version(11))
-    );
+    assert_eq!(prune(Retention::since(ever)).await, Some(Version(11)));
     assert_eq!(
         store.load(&name).await.unwrap().snapshot,
         Some(snapshot(10, "ten"))
@@ -226,7 +236,7 @@ async fn st12_pruning_stops_at_the_first_row_that_stays(world: &World) {
         .await
         .unwrap();
     let oldest = store
-        .prune(&room("a"), epoch(1), UnixMillis(800))
+        .prune(&room("a"), epoch(1), Retention::since(UnixMillis(800)))
         .await
         .unwrap();
     assert_eq!(oldest, Some(Version(2)));
@@ -252,7 +262,7 @@ async fn st12_pruning_drops_any_number_of_rows(world: &World) {
         .await
         .unwrap();
     let oldest = store
-        .prune(&room("a"), epoch(1), UnixMillis(i64::MAX))
+        .prune(&room("a"), epoch(1), Retention::since(UnixMillis(i64::MAX)))
         .await
         .unwrap();
     assert_eq!(oldest, Some(Version(11_001)));
@@ -272,7 +282,7 @@ async fn st13_what_was_pruned_is_not_read_around(world: &World) {
         .await
         .unwrap();
     store
-        .prune(&room("a"), epoch(1), UnixMillis(i64::MAX))
+        .prune(&room("a"), epoch(1), Retention::since(UnixMillis(i64::MAX)))
         .await
         .unwrap();
     for after in [0, 1, 2] {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use roundtable::ids::{Epoch, UnixMillis, Version};
+use roundtable::store::Retention;
 use roundtable::store::records::{ConflictQuery, Recall, RecordKey, RecordQuery, RecordRow};
 use roundtable::store::{Append, Appended, Failure, Snapshot, Store};
 
@@ -364,7 +365,9 @@ async fn st43_pruning_keeps_what_is_not_projected(world: &World) {
     store.save_snapshot(&name, one, &snapshot(8)).await.unwrap();
     for (projected, oldest) in [(0, 1), (3, 4), (8, 9), (10, 9)] {
         project(&*store, "a", one, projected).await;
-        let pruned = store.prune(&name, one, UnixMillis(i64::MAX)).await;
+        let pruned = store
+            .prune(&name, one, Retention::since(UnixMillis(i64::MAX)))
+            .await;
         assert_eq!(pruned, Ok(Some(Version(oldest))));
         let rows = store.read(&name, one, Version(oldest - 1), ALL).await;
         assert_eq!(rows.unwrap().len() as u64, 11 - oldest);
@@ -404,18 +407,32 @@ async fn st43_pruning_drops_old_operations_and_deleted_records(world: &World) {
         (ops, records)
     };
     // Without a snapshot the first row is the oldest; what was made at `before` stays.
-    store.prune(&name, one, UnixMillis(1_000)).await.unwrap();
+    store
+        .prune(&name, one, Retention::since(UnixMillis(1_000)))
+        .await
+        .unwrap();
     assert_eq!(left("a").await.0, [0, 3, 4, 5, 9]);
-    store.prune(&name, one, UnixMillis(1_001)).await.unwrap();
+    store
+        .prune(&name, one, Retention::since(UnixMillis(1_001)))
+        .await
+        .unwrap();
     assert_eq!(left("a").await, (vec![3, 4, 5, 9], vec![3, 4, 5, 9, 1]));
     // Older than the oldest row, 5, and than `before`.
     store.save_snapshot(&name, one, &snapshot(4)).await.unwrap();
-    store.prune(&name, one, UnixMillis(1_004)).await.unwrap();
+    store
+        .prune(&name, one, Retention::since(UnixMillis(1_004)))
+        .await
+        .unwrap();
     assert_eq!(left("a").await, (vec![4, 5, 9], vec![4, 5, 9, 1]));
-    store.prune(&name, one, UnixMillis(i64::MAX)).await.unwrap();
+    store
+        .prune(&name, one, Retention::since(UnixMillis(i64::MAX)))
+        .await
+        .unwrap();
     assert_eq!(left("a").await, (vec![5, 9], vec![5, 9, 1]));
     assert_eq!(
-        store.prune(&name, epoch(2), UnixMillis(i64::MAX)).await,
+        store
+            .prune(&name, epoch(2), Retention::since(UnixMillis(i64::MAX)))
+            .await,
         Ok(None)
     );
     assert_eq!(left("a").await, (vec![5, 9], vec![5, 9, 1]));
@@ -433,7 +450,9 @@ async fn st43_pruning_drops_any_number_of_operations(world: &World) {
     let ids: Vec<_> = ids.iter().map(|id| op_id(id)).collect();
     for (before, left) in [(0, 12_000), (i64::MAX, 0)] {
         let name = room("a");
-        let pruned = store.prune(&name, epoch(1), UnixMillis(before)).await;
+        let pruned = store
+            .prune(&name, epoch(1), Retention::since(UnixMillis(before)))
+            .await;
         assert_eq!(pruned, Ok(Some(Version(1))));
         let recall = store.records().recall(&name, epoch(1), &ids, &[]).await;
         assert_eq!(recall.unwrap().ops.len(), left);

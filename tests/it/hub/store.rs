@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use roundtable::ids::{Epoch, RoomId, UnixMillis, Version};
+use roundtable::ids::{Epoch, RoomId, Version};
 use roundtable::store::audit::Audit;
 use roundtable::store::memory::Memory;
 use roundtable::store::quarantine::Quarantine;
 use roundtable::store::records::Records;
-use roundtable::store::{Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store};
+use roundtable::store::{
+    Append, Appended, Failure, Listed, Loaded, Page, Retention, Row, Snapshot, Store,
+};
 
 #[derive(Default)]
 pub(crate) struct Watched {
@@ -86,10 +88,10 @@ impl Store for Watched {
         &self,
         room: &RoomId,
         epoch: Epoch,
-        before: UnixMillis,
+        retention: Retention,
     ) -> Result<Option<Version>, Failure> {
         self.is_here()?;
-        self.memory.prune(room, epoch, before).await
+        self.memory.prune(room, epoch, retention).await
     }
 
     async fn list(

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use roundtable::ids::{Epoch, RoomId, UnixMillis, Version};
+use roundtable::ids::{Epoch, RoomId, Version};
 use roundtable::store::audit::Audit;
 use roundtable::store::quarantine::Quarantine;
 use roundtable::store::records::Records;
-use roundtable::store::{Append, Appended, Failure, Listed, Loaded, Page, Row, Snapshot, Store};
+use roundtable::store::{
+    Append, Appended, Failure, Listed, Loaded, Page, Retention, Row, Snapshot, Store,
+};
 use tokio::sync::Semaphore;
 
 /// Passes everything on to another store.
@@ -87,9 +89,9 @@ impl Store for Recorder {
         &self,
         room: &RoomId,
         epoch: Epoch,
-        before: UnixMillis,
+        retention: Retention,
     ) -> Result<Option<Version>, Failure> {
-        self.store.prune(room, epoch, before).await
+        self.store.prune(room, epoch, retention).await
     }
 
     async fn list(
