@@ -98,6 +98,41 @@ onEachStore('json', (check) => {
     }
   })
 
+  check('JW29 who is back while its old connection still looks alive gets what it missed, and is here once', async (scene) => {
+    const room = scene.room()
+    const proxy = await scene.proxy()
+    const [bob, old] = [await scene.json({ token: writer('bob') }), await scene.json({ via: proxy })]
+    const { epoch } = await bob.subscribe(room)
+    await old.subscribe(room, { clientId: 'tab' })
+    await old.ask({ type: 'presence', room, clientId: 'tab', state: { at: 1 } })
+    await write(bob, room, 3)
+    await old.reaches(3)
+    proxy.freeze()
+    await write(bob, room, 4, { from: 3 })
+    const back = await scene.json()
+    const begun = await back.subscribe(room, { clientId: 'tab', since: { epoch, version: 3 } })
+    assert.deepEqual([begun.recovery, begun.version, begun.head], ['replay', 3, 7])
+    await back.reaches(7)
+    mustBeExact(back, room, 4, 7)
+    await back.ask({ type: 'presence', room, clientId: 'tab', state: { at: 2 } })
+    const told = (look) => bob.until('presence', () => bob.of('presence', room).some(look))
+    await told((it) => it.updated.some((person) => person.state.at === 2))
+    // The late end of the first connection is not the end of the second one's presence.
+    for (const { server } of proxy.pairs) if (server.isPaused()) server.resetAndDestroy()
+    const cleo = await scene.json({ token: writer('cleo') })
+    await cleo.subscribe(room)
+    await cleo.ask({ type: 'presence', room, clientId: 'c', state: {} })
+    await told((it) => it.joined.some((person) => person.clientId === 'c'))
+    await cleo.ask({ type: 'presence', room, clientId: 'c', state: null })
+    await told((it) => it.left.some((person) => person.clientId === 'c'))
+    assert.ok(!bob.of('presence', room).some((it) => it.left.some((person) => person.clientId === 'tab')))
+    const { json } = await scene.admin('GET', room, '/presence')
+    assert.deepEqual(json.users.map((person) => [person.clientId, person.state.at]), [['tab', 2]])
+    await write(bob, room, 1, { from: 7 })
+    await back.reaches(8)
+    mustBeExact(back, room, 4, 8)
+  })
+
   check('JW7 many rooms share a socket, and each is told of by its name', async (scene) => {
     const [one, two] = [scene.room(), scene.room()]
     const ada = await scene.json()

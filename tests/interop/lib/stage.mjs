@@ -84,7 +84,7 @@ export class Scene {
   /** A y-websocket client that may write, unless told otherwise. */
   client (room, options = {}) {
     const { via, token = writer(), ...others } = options
-    const base = via ? this.server.ws.replace(this.server.host, via.host) : this.server.ws
+    const base = this.base(via)
     const client = new Client({ base, room, token, ...others })
     this.later(() => client.destroy())
     return client
@@ -104,9 +104,14 @@ export class Scene {
     return raw
   }
 
+  /** Where sockets are opened, through a proxy if one is given. */
+  base (via) {
+    return via ? this.server.ws.replace(this.server.host, via.host) : this.server.ws
+  }
+
   /** A client of JSON messages that may write, unless told otherwise. */
-  async json ({ token = writer(), ...options } = {}) {
-    const client = await JsonClient.open({ base: this.server.ws, token, ...options })
+  async json ({ token = writer(), via, ...options } = {}) {
+    const client = await JsonClient.open({ base: this.base(via), token, ...options })
     this.later(() => client.destroy())
     return client
   }
