@@ -127,7 +127,8 @@ onEachStore('conflicts', (check) => {
     for (const token of [reader(), writer('joe', { rooms: { other: 'write' } })]) {
       assert.equal((await user(scene, room, token).resolve(id, { resolution: 'mine' })).status, 403)
     }
-    for (const body of [{}, { resolution: 'ours' }, { resolution: 'merged' }, { resolution: 'merged', value: 2 ** 60 }]) {
+    const deep = JSON.parse('['.repeat(100) + ']'.repeat(100))
+    for (const body of [{}, { resolution: 'ours' }, { resolution: 'merged' }, { resolution: 'merged', value: deep }]) {
       assert.equal((await bob.resolve(id, body)).status, 400, JSON.stringify(body))
     }
     for (const unknown of ['7', '00000000-0000-7000-8000-000000000000']) {
