@@ -44,6 +44,8 @@ pub struct History {
     records: Records,
     /// What the epochs before held.
     former: StateVector,
+    /// The last version that a server knew of. One may have died with an append on its way.
+    known: Version,
 }
 
 /// One room.
@@ -76,10 +78,7 @@ impl Model {
         if let Some(epoch) = truth.current.filter(|epoch| stands != Some(*epoch)) {
             assert!(may_be_gone, "G1: {name} lost its epoch");
             let ended = &truth.histories[&epoch];
-            // What was written beside the server just before, it may not have heard of.
-            let told = clocks(&ended.document);
-            let told = told.iter().filter(|(client, _)| *client > OUTSIDERS_MAX);
-            let mut former: StateVector = told.collect();
+            let mut former = clocks(&ended.document_at(ended.known));
             former.merge(&truth.former);
             let kept = StateVector::parse(&stored.former).expect("a state vector");
             assert!(includes(&kept, &former), "a deleted epoch is forgotten");
@@ -124,11 +123,19 @@ impl Model {
     }
 
     /// A room says that these entries are durable.
-    pub fn released(&self, room: usize, epoch: Epoch, entries: &[Arc<Entry>]) {
+    pub fn released(&mut self, room: usize, epoch: Epoch, entries: &[Arc<Entry>]) {
         for entry in entries {
             let kept = self.history(room, epoch);
             let kept = kept.and_then(|history| history.at(entry.version));
             assert_eq!(kept, Some(entry), "G1: version {} is told", entry.version);
+            self.knows(room, epoch, entry.version);
+        }
+    }
+
+    /// A server knows of a version.
+    pub fn knows(&mut self, room: usize, epoch: Epoch, version: Version) {
+        if let Some(history) = self.rooms[room].1.histories.get_mut(&epoch) {
+            history.known = history.known.max(version);
         }
     }
 
@@ -184,6 +191,7 @@ impl History {
             counted: None,
             records: Records::default(),
             former,
+            known: Version::ZERO,
         }
     }
 
@@ -243,13 +251,17 @@ impl History {
         if version == self.head() {
             return self.document.json();
         }
+        self.document_at(version).json()
+    }
+
+    fn document_at(&self, version: Version) -> Document {
         let mut document = Document::new(1, StateVector::default());
         for entry in &self.entries[..version.0 as usize] {
             for update in &entry.updates {
                 document.load(update).expect("it was folded before");
             }
         }
-        document.json()
+        document
     }
 
     /// The records that the events of the log add up to.

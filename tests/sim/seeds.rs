@@ -26,4 +26,8 @@ pub const SEEDS: &[(u64, &str)] = &[
         58_493,
         "a room that does not know yet that it is deleted says rightly what is pruned",
     ),
+    (
+        80_820,
+        "an append of a server that died comes after another one opened the room, which deletes it",
+    ),
 ];

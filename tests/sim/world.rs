@@ -371,6 +371,8 @@ impl World {
             return;
         };
         self.model.opened(room, &opened);
+        let (epoch, head) = (opened.standing.epoch, opened.standing.head);
+        self.model.knows(room, epoch, head);
         self.tally.openings += 1;
         let seed = u128::from(self.dice.next()) << 32;
         let core = Room::open(&opened.standing, opened.document, seed, self.limits.clone());
