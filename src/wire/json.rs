@@ -51,11 +51,13 @@ pub struct EventTwin<'a> {
     r#type: Kind,
     collection: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     record_id: Option<&'a str>,
     changes: Vec<FieldTwin<'a>>,
     user_id: &'a str,
     client_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     op_id: Option<&'a str>,
     #[schema(format = DateTime)]
     timestamp: String,
@@ -103,10 +105,10 @@ impl Cut {
 struct FieldTwin<'a> {
     field: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = Option<serde_json::Value>, nullable = false)]
     old_value: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = Option<serde_json::Value>, nullable = false)]
     new_value: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,

@@ -26,6 +26,7 @@ pub struct Message {
     pub user_id: Arc<str>,
     /// What it answers, in the application's words.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub correlation_id: Option<String>,
 }
 

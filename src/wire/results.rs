@@ -19,19 +19,23 @@ use crate::room::operation::{Clash, Objection, OpResult, Portrayal, Status};
 #[serde(rename_all = "camelCase")]
 pub struct ResultTwin<'a> {
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     op_id: Option<Cow<'a, str>>,
     status: StatusTwin,
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     record_id: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     version: Option<u64>,
     #[serde(borrow, skip_serializing_if = "Vec::is_empty", default)]
     conflicts: Vec<ClashTwin<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
-    #[schema(value_type = Option<RecordTwin>)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<RecordTwin>, nullable = false)]
     record: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
-    error: Option<ErrorTwin>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
+    error: Option<ErrorTwin<'a>>,
     /// In the stored form alone.
     #[schema(ignore)]
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -49,11 +53,13 @@ enum StatusTwin {
     Rejected,
 }
 
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[schema(as = ResultError)]
-struct ErrorTwin {
-    code: &'static str,
-    message: String,
+struct ErrorTwin<'a> {
+    #[serde(borrow)]
+    code: Cow<'a, str>,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
 }
 
 /// A field that changed on both sides; a value that is not there is left out.
@@ -65,11 +71,11 @@ struct ClashTwin<'a> {
     field: Cow<'a, str>,
     #[serde(borrow, default, deserialize_with = "present")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = Option<serde_json::Value>, nullable = false)]
     mine: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<serde_json::Value>)]
+    #[schema(value_type = Option<serde_json::Value>, nullable = false)]
     theirs: Option<&'a RawValue>,
     theirs_version: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -196,8 +202,8 @@ pub fn result(result: &OpResult) -> Box<RawValue> {
     let mut twin = twin_of(result);
     twin.record = result.portrayal.as_deref().map(record);
     twin.error = result.objection.map(|objection| ErrorTwin {
-        code: code_of(objection),
-        message: objection.to_string(),
+        code: Cow::Borrowed(code_of(objection)),
+        message: Cow::Owned(objection.to_string()),
     });
     serde_json::value::to_raw_value(&twin).expect("strings are JSON")
 }
@@ -213,8 +219,8 @@ pub fn rejection(unfit: &Unfit, code: &'static str) -> Box<RawValue> {
         conflicts: Vec::new(),
         record: None,
         error: Some(ErrorTwin {
-            code,
-            message: unfit.reason.to_owned(),
+            code: Cow::Borrowed(code),
+            message: Cow::Borrowed(unfit.reason),
         }),
         made: false,
     };

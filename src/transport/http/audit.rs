@@ -26,6 +26,7 @@ const PAGE_MAX: u64 = 1_000;
 pub struct AuditPage {
     audit: Vec<Line>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     cursor: Option<String>,
 }
 
@@ -39,10 +40,13 @@ struct Line {
     action: String,
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     user_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     room: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     address: Option<String>,
     #[schema(value_type = BTreeMap<String, Value>)]
     detail: Box<RawValue>,

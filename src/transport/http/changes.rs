@@ -39,11 +39,12 @@ pub struct Page<'a> {
     recovery: &'static str,
     /// Why a snapshot: `new`, `epoch_changed`, `pruned`, `ahead` or `too_far_behind`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<&'static str>,
     #[schema(value_type = Vec<EventTwin>)]
     events: Vec<Box<RawValue>>,
     /// The state at `version`: roots by name.
-    #[schema(value_type = Option<BTreeMap<String, Value>>)]
+    #[schema(value_type = Option<BTreeMap<String, Value>>, nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     document: Option<Box<RawValue>>,
     /// There is another page.

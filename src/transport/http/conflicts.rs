@@ -40,6 +40,7 @@ pub struct ConflictsPage {
     conflicts: Vec<ConflictTwin>,
     /// Not on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     cursor: Option<Uuid>,
 }
 
@@ -54,20 +55,22 @@ pub struct ConflictTwin {
     record_id: String,
     field: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Value>)]
+    #[schema(value_type = Option<Value>, nullable = false)]
     mine: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Value>)]
+    #[schema(value_type = Option<Value>, nullable = false)]
     theirs: Option<Box<RawValue>>,
     version: u64,
     theirs_version: u64,
     user_id: String,
     client_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     theirs_user_id: Option<Arc<str>>,
     #[schema(format = DateTime)]
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     resolved: Option<ResolvedTwin>,
 }
 

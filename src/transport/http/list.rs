@@ -41,6 +41,7 @@ pub struct RecordsPage {
     records: Vec<Box<RawValue>>,
     /// Not on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     cursor: Option<String>,
 }
 

@@ -36,6 +36,7 @@ pub struct RoomsPage {
     rooms: Vec<Line>,
     /// Not on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     cursor: Option<String>,
 }
 

@@ -148,7 +148,6 @@ pub struct RoomOperation {
     #[schema(value_type = Name)]
     pub room: String,
     /// What is done there.
-    #[schema(inline)]
     #[serde(flatten)]
     pub operation: Operation,
 }
@@ -210,7 +209,6 @@ pub struct NewRecord {
     #[schema(value_type = Option<Name>)]
     pub record_id: Option<String>,
     /// What is in it.
-    #[schema(inline)]
     #[serde(flatten)]
     pub body: RecordBody,
 }
