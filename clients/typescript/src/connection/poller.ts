@@ -152,7 +152,8 @@ export class Poller {
     }
     if (!presence.isWatched) return
     const { users } = await requestJson<{ users: Peer[] }>(http, path, { signal })
-    presence.setPolled(users.map(({ clientId, user, state }) => ({ clientId, user, state })))
+    presence.setPolled(users.map(({ clientId, user, state: { user: _, ...state } }) =>
+      ({ clientId, user, state })))
   }
 }
 
