@@ -79,16 +79,8 @@ test('edits survive the browser being killed', async (t) => {
   world.gate.down()
   await ada.status('connecting', 'offline', 'polling')
   await ada.cell(id, 'title').fill('Buy oat milk')
-  await ada.page.evaluate(() => new Promise((resolve) => {
-    // What the browser has confirmed is what a killed browser has kept.
-    const open = indexedDB.open('roundtable:' + new URLSearchParams(location.search).get('url') + ':ada')
-    open.onsuccess = () => {
-      const read = open.result.transaction('outbox').objectStore('outbox').getAllKeys()
-      read.onsuccess = () => resolve(read.result)
-    }
-  }))
-  const cdp = await ada.context.newCDPSession(ada.page)
-  await Promise.allSettled([cdp.send('Browser.crash'), ada.context.close()])
+  await ada.kept()
+  await ada.kill()
 
   world.gate.up()
   const again = await world.returning('ada', ada.folder)

@@ -10,6 +10,7 @@ import { writer } from '../../interop/lib/token.mjs'
 import { BOUND_MS } from '../../interop/lib/wait.mjs'
 import { Gate } from './gate.mjs'
 import { servePage } from './page.mjs'
+import { startBrowser } from './resident.mjs'
 
 const LAUNCH = {
   executablePath: process.env.ROUNDTABLE_CHROMIUM ?? '/usr/bin/chromium',
@@ -52,9 +53,10 @@ export class World {
     return this.returning(user, folder, settings)
   }
 
+  /** The same profile, in a new process. */
   async returning (user, folder, settings = {}) {
-    const context = await chromium.launchPersistentContext(folder, LAUNCH)
-    const person = await this.#arrive(user, context, settings)
+    const { context, kill } = await startBrowser(LAUNCH, folder)
+    const person = await this.#arrive(user, context, settings, kill)
     person.folder = folder
     return person
   }
@@ -64,8 +66,9 @@ export class World {
     return `${this.page.url}?${new URLSearchParams(all)}`
   }
 
-  async #arrive (user, context, settings) {
+  async #arrive (user, context, settings, kill) {
     const person = new Person(this, user, context)
+    person.kill = kill
     this.people.push(person)
     person.page = await person.tab(settings)
     return person
@@ -77,7 +80,7 @@ export class World {
   }
 
   async close () {
-    for (const { context } of this.people) await context.close().catch(() => {})
+    for (const { context, kill } of this.people) await (kill ? kill() : context.close().catch(() => {}))
     await this.browser?.close()
     this.gate?.close()
     this.page?.close()
@@ -137,6 +140,19 @@ export class Person {
     return page.waitForFunction(
       ([cell, value]) => document.querySelector(`[data-cell="${cell}"]`)?.value === value,
       [`${id}:${field}`, value])
+  }
+
+  /** Everything that waits is in the browser's database: whatever happens to the page or to the browser. */
+  kept (page = this.page) {
+    return page.waitForFunction(async (user) => {
+      const url = new URLSearchParams(location.search).get('url')
+      const asked = indexedDB.open(`roundtable:${url}:${user}`)
+      const database = await new Promise((resolve) => { asked.onsuccess = () => resolve(asked.result) })
+      const count = database.transaction('outbox').objectStore('outbox').count()
+      const kept = await new Promise((resolve) => { count.onsuccess = () => resolve(count.result) })
+      database.close()
+      return kept === window.room.pending.total
+    }, this.user)
   }
 
   offline () { return this.context.setOffline(true) }

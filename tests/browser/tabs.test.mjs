@@ -1,0 +1,72 @@
+// Owns several tabs of one browser: one connection, the same document, and what happens when tabs end.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { poll } from '../interop/lib/wait.mjs'
+import { World } from './lib/world.mjs'
+
+/** Sockets at the server. */
+const sockets = (world) => world.gate.sockets.size / 2
+
+test('tabs share one connection, and the next one takes it over', async (t) => {
+  const world = await World.open(t)
+  const ada = await world.person('ada')
+  const second = await ada.tab()
+  const third = await ada.tab()
+  const id = await ada.add({ title: 'one' })
+  for (const page of [second, third]) await ada.shows(id, 'title', 'one', page)
+  for (const page of [ada.page, second, third]) {
+    await page.waitForFunction(() => window.room.status === 'saved')
+  }
+  assert.equal(sockets(world), 1)
+  await ada.cell(id, 'title', third).fill('from the third')
+  await third.waitForFunction(() => window.room.isSynced && window.room.pending.total === 0)
+  assert.deepEqual((await world.doc()).tasks, { [id]: { title: 'from the third' } })
+
+  await ada.page.close()
+  await third.waitForFunction(() => window.room.status === 'saved')
+  await ada.cell(id, 'title', second).fill('after the first')
+  await ada.shows(id, 'title', 'after the first', third)
+  await second.waitForFunction(() => window.room.isSynced && window.room.pending.total === 0)
+  assert.deepEqual((await world.doc()).tasks, { [id]: { title: 'after the first' } })
+  assert.equal(sockets(world), 1)
+})
+
+test('tabs see each other without a network, and what a closed one left goes out', async (t) => {
+  const world = await World.open(t)
+  const ada = await world.person('ada')
+  const second = await ada.tab()
+  const id = await ada.add({ title: 'one' })
+  await ada.shows(id, 'title', 'one', second)
+  await ada.saved()
+  await ada.offline()
+  await second.waitForFunction(() => window.room.status === 'offline')
+  await ada.cell(id, 'title', second).fill('by the second')
+  await ada.shows(id, 'title', 'by the second')
+  assert.equal(await ada.page.evaluate(() => window.room.pending.total), 1)
+  await ada.kept()
+  await second.close()
+  await ada.online()
+  await ada.saved()
+  assert.deepEqual((await world.doc()).tasks, { [id]: { title: 'by the second' } })
+})
+
+test('a tab that ends leaves no ghost', async (t) => {
+  const world = await World.open(t)
+  const ada = await world.person('ada')
+  const second = await ada.tab()
+  const bob = await world.person('bob')
+  await bob.page.waitForFunction(() => window.room.presence.others.length === 2)
+  await second.close({ runBeforeUnload: false })
+  await bob.page.waitForFunction(() => window.room.presence.others.length === 1)
+  assert.deepEqual(await bob.page.evaluate(() => window.room.presence.others.map((it) => it.user.id)), ['ada'])
+})
+
+test('where sharing is off, each tab has a connection', async (t) => {
+  const world = await World.open(t)
+  const ada = await world.person('ada', { share: 'no' })
+  const second = await ada.tab({ share: 'no' })
+  const id = await ada.add({ title: 'one' })
+  await ada.shows(id, 'title', 'one', second)
+  await ada.saved()
+  await poll('two sockets', () => ({ ok: sockets(world) === 2, seen: sockets(world) }))
+})
