@@ -14,11 +14,13 @@ export async function startBrowser ({ executablePath, args }, folder) {
   // A group of its own: a browser is many processes, and a crash takes them all.
   const child = spawn(executablePath, all, { stdio: 'ignore', detached: true })
   const gone = once(child, 'exit')
+  const last = () => { if (child.exitCode === null) child.kill('SIGKILL') }
+  process.once('exit', last)
   const kill = async () => {
+    process.off('exit', last)
     if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGKILL')
     await gone
   }
-  process.once('exit', () => { if (child.exitCode === null) child.kill('SIGKILL') })
   try {
     const endpoint = await poll('the browser to listen', () => {
       const text = existsSync(port) ? readFileSync(port, 'utf8') : ''
