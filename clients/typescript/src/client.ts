@@ -193,9 +193,9 @@ export class Roundtable {
   #renewed(token: string): void {
     for (const engine of this.#engines.values()) {
       engine.session.authenticate()
-      if (engine.error?.code === 'unauthenticated' || engine.error?.code === 'forbidden') {
-        engine.retry()
-      }
+      const isRefused = engine.error?.code === 'unauthenticated' ||
+        engine.error?.code === 'forbidden' || engine.outbox.summary().failed > 0
+      if (isRefused) engine.retry()
     }
     this.#feed.renewed(token)
     if (this.#context.wire.state.phase === 'failed') this.#context.wire.renewed()

@@ -96,7 +96,8 @@ export function claimsOf(token: string): Claims {
       (character) => character.charCodeAt(0)
     )
     const claims: unknown = JSON.parse(new TextDecoder().decode(bytes))
-    return typeof claims === 'object' && claims !== null ? claims : {}
+    const isObject = typeof claims === 'object' && claims !== null && !Array.isArray(claims)
+    return isObject ? claims : {}
   } catch {
     return {}
   }

@@ -123,7 +123,7 @@ describe('a connection', () => {
     vi.advanceTimersByTime(12_000)
     expect(connection.state.phase).toBe('connected')
     vi.advanceTimersByTime(20_000)
-    expect(told).toEqual(['opened', 'heartbeat', 'heartbeat', 'closed', 'lost'])
+    expect(told).toEqual(['opened', 'heartbeat', 'heartbeat', 'lost', 'closed'])
   })
 
   test('answers a ping with a pong and tells nobody', () => {
@@ -160,7 +160,7 @@ describe('a connection', () => {
     first.end(1006)
     first.say(1, 100)
     expect(connection.state.phase).toBe('connected')
-    expect(told).toEqual(['opened', 'closed', 'lost', 'opened', 'restored'])
+    expect(told).toEqual(['opened', 'lost', 'closed', 'opened', 'restored'])
   })
 
   test('does not come back as it is when the server said so', () => {

@@ -183,11 +183,18 @@ export class Connection implements Wire {
   }
 
   #closed(code: number, reason: string): void {
-    this.#drop()
+    const wasOpen = this.#release()
     this.#tell({ type: 'closed', closing: closingOf(code, reason, this.#options.isRenewable) })
+    // After the state, so that nobody takes the end of a conversation for that of a room's.
+    if (wasOpen) this.events.emit('closed', undefined)
   }
 
   #drop(): void {
+    if (this.#release()) this.events.emit('closed', undefined)
+  }
+
+  /** Lets go of the socket; says whether it was open. */
+  #release(): boolean {
     const socket = this.#socket
     const wasOpen = this.#isOpen
     this.#socket = undefined
@@ -195,7 +202,7 @@ export class Connection implements Wire {
     this.#askedAt = undefined
     clearInterval(this.#check)
     socket?.close()
-    if (wasOpen) this.events.emit('closed', undefined)
+    return wasOpen
   }
 }
 

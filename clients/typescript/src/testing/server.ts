@@ -66,9 +66,10 @@ export class TestServer {
     return this.doc(room).getMap(collection).toJSON() as Record<string, Fields>
   }
 
-  /** A user whose changes are refused from their next conversation on. */
-  readOnly(user: string): void {
-    this.#readers.add(user)
+  /** A user whose changes are refused, from when they next show their token. */
+  readOnly(user: string, isReadOnly = true): void {
+    if (isReadOnly) this.#readers.add(user)
+    else this.#readers.delete(user)
   }
 
   /** Every connection ends, and none can be made. */
@@ -122,7 +123,8 @@ export class TestServer {
     if (type === AUTH) {
       decoding.readVarUint(from)
       const user = claimsOf(decoding.readVarString(from)).sub ?? 'guest'
-      if (!seat) seats.set(address, this.#enter(socket, address, user))
+      if (seat) this.#admit(seat)
+      else seats.set(address, this.#enter(socket, address, user))
     } else if (!seat) {
       socket.drop(4401, 'unauthenticated')
     } else if (type === SYNC) {
@@ -136,17 +138,21 @@ export class TestServer {
   }
 
   #enter(socket: TestSocket, address: string, user: string): Seat {
-    const access = this.#readers.has(user) ? 'read' : 'write'
-    const seat: Seat = { socket, address, user, access, clients: new Set() }
+    const seat: Seat = { socket, address, user, access: 'read', clients: new Set() }
     const { awareness, seats } = this.#of(seat)
     seats.add(seat)
-    say(seat, AUTH, (to) => {
-      encoding.writeVarUint(to, 2)
-      encoding.writeVarString(to, access === 'read' ? 'readonly' : 'read-write')
-    })
+    this.#admit(seat)
     const here = [...awareness.getStates().keys()]
     if (here.length > 0) sayAwareness(seat, protocol.encodeAwarenessUpdate(awareness, here))
     return seat
+  }
+
+  #admit(seat: Seat): void {
+    seat.access = this.#readers.has(seat.user) ? 'read' : 'write'
+    say(seat, AUTH, (to) => {
+      encoding.writeVarUint(to, 2)
+      encoding.writeVarString(to, seat.access === 'read' ? 'readonly' : 'read-write')
+    })
   }
 
   #of({ address }: Seat): TestRoom {
