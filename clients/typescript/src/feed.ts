@@ -4,23 +4,7 @@ import { delay } from './connection/backoff.js'
 import type { Context } from './context.js'
 import { Emitter, type Unsubscribe } from './emitter.js'
 import { requestJson, segment } from './http/request.js'
-
-/** One thing that an entry of the room's log did. */
-export interface ChangeEvent {
-  room: string
-  epoch: string
-  version: number
-  index: number
-  id: string
-  type: 'create' | 'update' | 'delete' | 'document'
-  collection: string
-  recordId?: string
-  changes: { field: string, oldValue?: unknown, newValue?: unknown, truncated?: boolean }[]
-  userId: string
-  clientId: string
-  opId?: string
-  timestamp: string
-}
+import type { ChangeEvent } from './http/types.js'
 
 export interface ServerChanges {
   room: string
@@ -48,10 +32,12 @@ export interface Delivery {
 export interface FeedListener {
   changes?: (changes: ServerChanges) => void
   message?: (message: Delivery) => void
+  /** Nothing is missed from here on; once. */
+  following?: () => void
 }
 
 interface Followed {
-  events: Emitter<{ changes: ServerChanges, message: Delivery }>
+  events: Emitter<{ changes: ServerChanges, message: Delivery, following: undefined }>
   listeners: number
   position?: { epoch: string, version: number }
 }
@@ -79,7 +65,7 @@ export class Feed {
     this.#unlisten = context.wire.events.on('state', () => this.#sync())
   }
 
-  follow(room: string, { changes, message }: FeedListener): Unsubscribe {
+  follow(room: string, { changes, message, following }: FeedListener): Unsubscribe {
     const followed = this.#rooms.get(room) ?? { events: new Emitter(), listeners: 0 }
     this.#rooms.set(room, followed)
     followed.listeners++
@@ -87,6 +73,15 @@ export class Feed {
       ...(changes ? [followed.events.on('changes', changes)] : []),
       ...(message ? [followed.events.on('message', message)] : [])
     ]
+    if (following) {
+      // Told of once only, and at once where the position is known.
+      const end = followed.events.on('following', () => {
+        end()
+        following()
+      })
+      unlisten.push(end)
+      if (followed.position) queueMicrotask(() => followed.events.emit('following', undefined))
+    }
     if (followed.listeners === 1 && this.#isReady) void this.#subscribe(room, followed)
     this.#sync()
     let isOver = false
@@ -181,17 +176,22 @@ export class Feed {
   /** From where the room stood when it was first followed, so that no document has to be sent. */
   async #subscribe(room: string, followed: Followed): Promise<void> {
     try {
-      followed.position ??= await this.#position(room)
+      await this.#place(room, followed)
       this.#say({ type: 'subscribe', room, since: followed.position })
     } catch {
       // Refused or unreachable: the next connection tries again.
     }
   }
 
-  #position(room: string): Promise<{ epoch: string, version: number }> {
-    return requestJson<{ epoch: string, version: number }>(
-      this.#context.http, `/rooms/${segment(room)}`
-    ).then(({ epoch, version }) => ({ epoch, version }))
+  /** Where a room is followed from: where it stands when it is first followed. */
+  async #place(room: string, followed: Followed): Promise<{ epoch: string, version: number }> {
+    if (!followed.position) {
+      const { epoch, version } = await requestJson<{ epoch: string, version: number }>(
+        this.#context.http, `/rooms/${segment(room)}`)
+      followed.position ??= { epoch, version }
+      followed.events.emit('following', undefined)
+    }
+    return followed.position
   }
 
   #heard(data: unknown): void {
@@ -244,9 +244,7 @@ export class Feed {
   }
 
   async #pollRoom(room: string, followed: Followed, signal: AbortSignal): Promise<void> {
-    followed.position ??= await this.#position(room)
-    const { epoch, version } = followed.position
-    if (!epoch) return
+    const { epoch, version } = await this.#place(room, followed)
     const reply = await requestJson<ServerChanges & { recovery: string, reason?: string }>(
       this.#context.http, `/rooms/${segment(room)}/changes`,
       { query: { since: version, epoch }, signal }

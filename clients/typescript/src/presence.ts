@@ -112,7 +112,14 @@ export class Presence {
 
   /** @internal What the server sent. */
   receive(update: Uint8Array): void {
+    const mine = this.awareness.getLocalState()
     protocol.applyAwarenessUpdate(this.awareness, update, FROM_SERVER)
+    const said = this.awareness.getLocalState()
+    if (said === mine) return
+    // The server gives this client's own state back with a clock and a user of its making. It may
+    // be an older state by now: the rest is this client's own affair, also that it is gone.
+    const kept = mine && { ...mine, user: said?.user as unknown }
+    if (!isEqual(kept, said)) this.awareness.setLocalState(kept)
   }
 
   /** @internal This client's state, for the wire. */

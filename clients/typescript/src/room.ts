@@ -10,6 +10,7 @@ import { Mirror, type RecordChange } from './mirror.js'
 import type { Failure, Pending } from './outbox.js'
 import type { Presence } from './presence.js'
 import { Records } from './records.js'
+import { replay, type LogPosition } from './replay.js'
 import { statusOf, type Status } from './status.js'
 import type { Fields } from './values.js'
 
@@ -98,6 +99,15 @@ export class Room {
     if (name === 'message') return this.messages.subscribe(listener as never)
     if (name === 'conflict') return this.conflicts.on(listener as never)
     return this.#events.on(name, listener)
+  }
+
+  /**
+   * Told what the server logged after a position: `{ version: 0 }` for all of it. Each version once,
+   * in order, or `missed` with the reason why some cannot be told any more.
+   */
+  follow(since: LogPosition, listener: (changes: ServerChanges) => void): Unsubscribe {
+    return replay(this.#context.http, this.name, since, listener,
+      (events) => this.#feed.follow(this.name, events))
   }
 
   /** Resolves when this device and the server have met, and everything is durable there. */

@@ -8,10 +8,19 @@ import { fileURLToPath } from 'node:url'
 import { writer } from '../../interop/lib/token.mjs'
 
 const HERE = dirname(fileURLToPath(import.meta.url))
-const CLIENT = resolve(HERE, '../../../clients/typescript')
+/** The package under test. */
+export const CLIENT = resolve(HERE, '../../../clients/typescript')
 const PAGE = join(HERE, '../page')
 
 const HTML = '<!doctype html><meta charset="utf-8"><title>tasks</title><body><script src="/app.js" defer></script>'
+
+/** The doors of the package, from its sources; what it stands on is its own. */
+export const ALIAS = {
+  ...Object.fromEntries(['react', 'http', 'testing'].map((door) =>
+    [`@roundtable/client/${door}`, join(CLIENT, `src/${door}/index.ts`)])),
+  '@roundtable/client': join(CLIENT, 'src/index.ts')
+}
+export const NODE_PATHS = [join(CLIENT, 'node_modules')]
 
 let bundle
 
@@ -24,11 +33,8 @@ function script () {
     format: 'iife',
     jsx: 'automatic',
     sourcemap: 'inline',
-    nodePaths: [join(CLIENT, 'node_modules')],
-    alias: Object.fromEntries(['react', 'http', 'testing'].map((door) =>
-      [`@roundtable/client/${door}`, join(CLIENT, `src/${door}/index.ts`)]).concat([
-      ['@roundtable/client', join(CLIENT, 'src/index.ts')]
-    ]))
+    nodePaths: NODE_PATHS,
+    alias: ALIAS
   }).then(({ outputFiles: [file] }) => file.contents)
   return bundle
 }

@@ -1,10 +1,12 @@
 // Owns the HTTP interface for servers and scripts: no socket, no document, one method per request.
-import type { Address, InboxMessage } from '../inbox.js'
+import type { Address } from '../inbox.js'
 import { claimsOf, type TokenOption } from '../token.js'
 import type { Fields } from '../values.js'
 import { request, requestJson, segment, type Fetch, type Requester } from './request.js'
 import { HttpRoom } from './room.js'
-import type { Counts, LoggedConflict, Operation, OperationResult, RoomRow } from './types.js'
+import type {
+  Counts, InboxMessage, LoggedConflict, Operation, RoomResult, RoomRow, Sent
+} from './types.js'
 
 export interface RoundtableHttpOptions {
   /** Where the server is: `https://rooms.example`. */
@@ -41,16 +43,16 @@ export class RoundtableHttp {
   /** Operations of several rooms at once; each is for itself. */
   async push(
     changes: (Operation & { room: string })[], clientId?: string
-  ): Promise<(OperationResult & { room: string, epoch: string })[]> {
+  ): Promise<RoomResult[]> {
     const json = { changes, ...(clientId ? { clientId } : {}) }
-    const reply: { results: (OperationResult & { room: string, epoch: string })[] } =
+    const reply: { results: RoomResult[] } =
       await requestJson(this.#to, '/sync/batch-changes', { method: 'POST', json })
     return reply.results
   }
 
   send(
     to: Address, type: string, payload?: unknown, correlationId?: string
-  ): Promise<{ messageId: string, timestamp: number }> {
+  ): Promise<Sent> {
     const json = { to, type, payload, correlationId }
     return requestJson(this.#to, '/sync/send', { method: 'POST', json })
   }
@@ -58,7 +60,7 @@ export class RoundtableHttp {
   /** To everybody, or to all who hear certain topics; for admins. */
   broadcast(
     type: string, payload?: unknown, topics?: string[]
-  ): Promise<{ messageId: string, timestamp: number }> {
+  ): Promise<Sent> {
     return requestJson(this.#to, '/sync/broadcast', {
       method: 'POST', json: { type, payload, topics }
     })

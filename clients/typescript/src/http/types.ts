@@ -1,93 +1,59 @@
-// Owns the shapes of the HTTP interface.
-import type { ChangeEvent } from '../feed.js'
-import type { Peer } from '../presence.js'
+// Owns the names and shapes of the HTTP interface that applications see: made from the server's own
+// description, with what that leaves open.
+import type { components } from './openapi.js'
 import type { Fields } from '../values.js'
 
-export interface RoomInfo {
-  room: string
-  epoch: string
-  version: number
-  oldestVersion: number
-  collections: Record<string, number>
-  bytes: number
-  connections: number
+type Schemas = components['schemas']
+
+/** What the server has nothing to say of it leaves out; it never says null there. */
+type Told<T> = { [Name in keyof T]: undefined extends T[Name] ? Exclude<T[Name], null> : T[Name] }
+
+export type RoomInfo = Told<Schemas['Portrait']>
+export type RoomRow = Told<Schemas['Room']>
+export type OnConflict = Schemas['OnConflict']
+export type Operation = Told<Schemas['Operation']>
+export type FieldConflict = Told<Schemas['Clash']>
+export type LoggedConflict = Told<Schemas['Conflict']>
+export type Counts = Told<Schemas['Status']>
+export type InboxMessage = Told<Schemas['Message']>
+export type Sent = Told<Schemas['Sent']>
+export type ErrorCode = Schemas['Code']
+
+/** One thing that an entry of a room's log did. */
+export type ChangeEvent = Told<Omit<Schemas['ChangeEvent'], 'changes'>> & {
+  changes: Told<Schemas['FieldChange']>[]
 }
 
-export interface RoomRow {
-  room: string
-  epoch: string
-  version: number
-  oldestVersion: number
-  createdAt: string
-  updatedAt: string
-}
-
-export interface StoredRecord<T = Fields> {
-  collection: string
-  recordId: string
-  version: number
+export type StoredRecord<T extends object = Fields> = Omit<Schemas['Record'], 'fields'> & {
   fields: T
-  createdAt: string
-  createdBy: string
-  updatedAt: string
-  updatedBy: string
+}
+
+export type OperationResult = Told<Omit<Schemas['Result'], 'conflicts'>> & {
+  conflicts?: FieldConflict[]
+  /** What is there, when that kept the operation from being done. */
+  record?: StoredRecord
+  error?: { code: string, message: string }
+}
+
+export type Pushed = Omit<Schemas['Pushed'], 'results'> & { results: OperationResult[] }
+export type RoomResult = OperationResult & { room: string, epoch?: string }
+
+export type Changes = Told<Omit<Schemas['ChangesPage'], 'events' | 'recovery'>> & {
+  recovery: 'caught_up' | 'replay' | 'snapshot'
+  events: ChangeEvent[]
+}
+
+export type PresentPeer = Omit<Schemas['Person'], 'user'> & {
+  user: { id: string, color: string, name?: string, avatar?: string }
 }
 
 export interface ListQuery {
   limit?: number
   cursor?: string
-  sort?: 'id' | 'updatedAt'
+  sort?: Schemas['RecordSort']
   /** A version: changed after it. A time: changed then or later. */
   updatedSince?: number | string
   filter?: Record<string, string | number | boolean>
-}
-
-export type OnConflict = 'merge' | 'reject' | 'strict'
-
-export interface WriteOptions {
-  unset?: string[]
-  baseVersion?: number
-  onConflict?: OnConflict
-  /** Makes the write safe to repeat. */
-  opId?: string
-  clientId?: string
-  /** The version that the record must have: 412 if it has another. */
-  ifMatch?: number
-}
-
-export interface Operation {
-  opId: string
-  type: 'create' | 'update' | 'upsert' | 'delete' | 'increment'
-  collection: string
-  recordId?: string
-  fields?: Fields
-  unset?: string[]
-  baseVersion?: number
-  onConflict?: OnConflict
-}
-
-export interface FieldConflict {
-  field: string
-  mine?: unknown
-  theirs?: unknown
-  theirsVersion: number
-  truncated?: boolean
-}
-
-export interface OperationResult {
-  opId: string
-  status: 'applied' | 'merged' | 'duplicate' | 'conflict' | 'rejected'
-  recordId: string
-  version?: number
-  conflicts?: FieldConflict[]
-  record?: StoredRecord
-  error?: { code: string, message: string }
-}
-
-export interface Pushed {
-  epoch: string
-  version: number
-  results: OperationResult[]
 }
 
 export interface ChangesQuery {
@@ -98,44 +64,9 @@ export interface ChangesQuery {
   wait?: number
 }
 
-export interface Changes {
-  room: string
-  epoch: string
-  version: number
-  head: number
-  recovery: 'caught_up' | 'replay' | 'snapshot'
-  reason?: string
-  events: ChangeEvent[]
-  document?: Fields
-  hasMore: boolean
-}
-
-export interface PresentPeer extends Peer {
-  userId: string
-  since: string
-}
-
-export interface LoggedConflict {
-  id: string
-  room: string
-  collection: string
-  recordId: string
-  field: string
-  mine?: unknown
-  theirs?: unknown
-  version: number
-  theirsVersion: number
-  userId: string
-  clientId: string
-  theirsUserId?: string
-  timestamp: string
-  resolved?: { resolution: 'mine' | 'theirs' | 'merged', userId: string, timestamp: string }
-}
-
-export interface Counts {
-  connections: number
-  users: number
-  rooms: number
-  subscriptions: number
-  queues: number
+export type WriteOptions = Told<Pick<
+  Schemas['RecordBody'], 'unset' | 'baseVersion' | 'onConflict' | 'opId' | 'clientId'
+>> & {
+  /** The version that the record must have: 412 if it has another. */
+  ifMatch?: number
 }
