@@ -1,7 +1,7 @@
 // Owns tokens in the browser: renewed before they end, refused when they grant nothing.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { epochSeconds, reader, sign } from '../interop/lib/token.mjs'
+import { admin, epochSeconds, reader, sign, writer } from '../interop/lib/token.mjs'
 import { World } from './lib/world.mjs'
 
 test('a token is renewed while the connection goes on', async (t) => {
@@ -42,4 +42,53 @@ test('what a reader writes is failed, and says so', async (t) => {
   await rob.status('error')
   assert.equal(await rob.page.evaluate(() => window.room.pending.failed), 1)
   assert.deepEqual((await world.doc()).tasks, { [id]: { title: 'hers' } })
+})
+
+test('a reader who becomes a writer needs no new connection', async (t) => {
+  const world = await World.open(t)
+  const rob = await world.person('rob', { token: reader('rob') })
+  await rob.page.waitForFunction(() => window.room.isReadOnly)
+  const id = await rob.add({ title: 'his' })
+  await rob.status('error')
+  await rob.page.evaluate((token) => window.client.setToken(token), writer('rob'))
+  await rob.saved()
+  assert.equal(await rob.page.evaluate(() => window.room.status), 'saved')
+  assert.deepEqual((await world.doc()).tasks, { [id]: { title: 'his' } })
+  assert.deepEqual(await rob.page.evaluate(() => window.seen.filter(({ event }) => event === 'lost')), [])
+})
+
+test('a room that was deleted is in error, and can be begun anew', async (t) => {
+  const world = await World.open(t)
+  const ada = await world.person('ada')
+  await ada.add({ title: 'of the old room' })
+  await ada.saved()
+  await ada.offline()
+  await ada.status('offline')
+  await ada.add({ title: 'written meanwhile' })
+  await world.server.room('project:42', '', { method: 'DELETE', token: admin() })
+  const bob = await world.person('bob')
+  const id = await bob.add({ title: 'of the new room' })
+  await bob.saved()
+
+  await ada.online()
+  await ada.status('error')
+  assert.match(await ada.page.evaluate(() => window.room.error.code), /^(epoch_changed|room_deleted)$/)
+  // Nothing of the deleted room came back, and nothing here is lost before somebody says so.
+  assert.deepEqual((await world.doc()).tasks, { [id]: { title: 'of the new room' } })
+  assert.equal(Object.keys(await ada.tasks()).length, 2)
+  await ada.page.evaluate(() => window.room.forget())
+  await ada.page.reload()
+  await ada.page.waitForFunction(() => window.room)
+  await ada.saved()
+  assert.deepEqual(await ada.tasks(), { [id]: { title: 'of the new room' } })
+})
+
+test('who is in a room while it is deleted is told', async (t) => {
+  const world = await World.open(t)
+  const ada = await world.person('ada')
+  await ada.add({ title: 'x' })
+  await ada.saved()
+  await world.server.room('project:42', '', { method: 'DELETE', token: admin() })
+  await ada.status('error')
+  assert.equal(await ada.page.evaluate(() => window.room.error.code), 'room_deleted')
 })

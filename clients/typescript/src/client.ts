@@ -13,6 +13,7 @@ import type { Fetch } from './http/request.js'
 import { uuid } from './ids.js'
 import { Inbox } from './inbox.js'
 import type { Engine } from './engine.js'
+import type { Presence, PresenceState } from './presence.js'
 import { Room } from './room.js'
 import { worstOf, statusOf, type Status } from './status.js'
 import { IndexedDbStorage } from './storage/indexeddb.js'
@@ -69,9 +70,7 @@ export class Roundtable {
     this.#feed = new Feed(this.#context)
     this.inbox = new Inbox(this.#context, this.#feed)
     this.#listen()
-    const left = (): void => { for (const engine of this.#engines.values()) engine.presence.leave() }
-    globalThis.addEventListener?.('pagehide', left)
-    this.#unlisten = () => globalThis.removeEventListener?.('pagehide', left)
+    this.#unlisten = this.#followPage()
   }
 
   /** Opens a room, or gives back the one that is open. */
@@ -103,8 +102,9 @@ export class Roundtable {
   ): Unsubscribe
   on(name: `${string}:${string}` | '*', listener: (event: BusEvent) => void): Unsubscribe
   on(name: string, listener: (event: never) => void): Unsubscribe {
-    if (OWN_EVENTS.has(name)) return this.#events.on(name as keyof ClientEvents, listener as () => void)
-    return this.#bus.on(name, listener as (event: BusEvent) => void)
+    return OWN_EVENTS.has(name)
+      ? this.#events.on(name as keyof ClientEvents, listener as () => void)
+      : this.#bus.on(name, listener as (event: BusEvent) => void)
   }
 
   /** Tries to connect now, without waiting for the time. */
@@ -140,6 +140,28 @@ export class Roundtable {
     tokens.get().catch(() => {}).finally(() => {
       if (!this.#isClosed && this.#rooms.size > 0) wire.start()
     })
+  }
+
+  /** Who leaves the page says so, and a page that the browser kept comes back as it was. */
+  #followPage(): Unsubscribe {
+    if (typeof globalThis.addEventListener !== 'function') return () => {}
+    const states = new Map<Presence, PresenceState>()
+    const left = (): void => {
+      for (const { presence } of this.#engines.values()) {
+        if (presence.isHere) states.set(presence, presence.me.state)
+        presence.leave()
+      }
+    }
+    const shown = (): void => {
+      for (const [presence, state] of states) presence.update(state)
+      states.clear()
+    }
+    globalThis.addEventListener('pagehide', left)
+    globalThis.addEventListener('pageshow', shown)
+    return () => {
+      globalThis.removeEventListener('pagehide', left)
+      globalThis.removeEventListener('pageshow', shown)
+    }
   }
 
   #listen(): void {

@@ -2,7 +2,9 @@
 export { Roundtable, type RoundtableOptions, type ClientEvents } from './client.js'
 export { Room, type RoomEvents } from './room.js'
 export { Records, type ListOptions, type Patch } from './records.js'
-export { Presence, type Peer, type PresenceEvents, type PresenceState, type User } from './presence.js'
+export {
+  Presence, type Peer, type PresenceEvents, type PresenceState, type User
+} from './presence.js'
 export { Conflicts, type Conflict } from './conflicts/conflicts.js'
 export { Messages, type RoomMessage } from './messages.js'
 export { Inbox, type Address, type InboxMessage } from './inbox.js'

@@ -24,7 +24,7 @@ export class Messages {
     this.#feed = feed
   }
 
-  /** Resolves when the server has it. Nobody is told of a message that was sent before they came. */
+  /** Resolves when the server has it. Who comes later is not told. */
   async send(event: string, payload?: unknown): Promise<void> {
     const json = { event, payload, clientId: this.#context.tab }
     const path = `/rooms/${segment(this.#room)}/messages`

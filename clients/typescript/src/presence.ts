@@ -133,7 +133,7 @@ export class Presence {
     return protocol.encodeAwarenessUpdate(this.awareness, [this.awareness.clientID])
   }
 
-  /** @internal A conversation begins: who is here is told anew, under a clock that nobody has seen. */
+  /** @internal A conversation begins: this client is told anew, under a clock nobody has seen. */
   connected(): void {
     clearTimeout(this.#fading)
     const state = this.awareness.getLocalState()

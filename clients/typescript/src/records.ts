@@ -104,7 +104,7 @@ function writables(fields: object): [string, unknown][] {
       [name, value === undefined ? undefined : writable(value, name)])
 }
 
-/** Only what differs is written: a write of the same value would win over somebody else's change. */
+/** Only what differs is written: the same value again would win over somebody else's change. */
 export function write(doc: Y.Doc, record: Y.Map<unknown>, patch: object): void {
   const entries = writables(patch)
   doc.transact(() => {

@@ -102,8 +102,8 @@ export class Room {
   }
 
   /**
-   * Told what the server logged after a position: `{ version: 0 }` for all of it. Each version once,
-   * in order, or `missed` with the reason why some cannot be told any more.
+   * Told what the server logged after a position: `{ version: 0 }` for all of it. Each version
+   * once, in order, or `missed` with the reason why some cannot be told any more.
    */
   follow(since: LogPosition, listener: (changes: ServerChanges) => void): Unsubscribe {
     return replay(this.#context.http, this.name, since, listener,

@@ -1,6 +1,6 @@
 // Owns the token: fetched when it is needed, kept while it is good, renewed before it ends.
 
-/** A token, or who can make one: asked again before the last one expires and when it was refused. */
+/** A token, or who can make one: asked again before the last one ends and when it was refused. */
 export type TokenOption = string | (() => string | Promise<string>) | undefined
 
 export interface Claims {

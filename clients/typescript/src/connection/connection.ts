@@ -215,7 +215,9 @@ function listenToNetwork(tell: (type: 'online' | 'offline' | 'wake') => void): (
   if (typeof globalThis.addEventListener !== 'function') return () => {}
   const online = (): void => tell('online')
   const offline = (): void => tell('offline')
-  const looked = (): void => { if (globalThis.document?.visibilityState === 'visible') tell('wake') }
+  const looked = (): void => {
+    if (globalThis.document?.visibilityState === 'visible') tell('wake')
+  }
   globalThis.addEventListener('online', online)
   globalThis.addEventListener('offline', offline)
   globalThis.document?.addEventListener('visibilitychange', looked)

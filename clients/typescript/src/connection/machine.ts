@@ -137,7 +137,8 @@ const polled = (state: State, event: EventOf<'polled'>): Step =>
 /** Every state and every event; what is not done is written down as `stay`. */
 const TABLE: Record<Phase, Row> = {
   idle: {
-    start: (state, event) => event.online ? to(state, 'connecting', [OPEN]) : to(state, 'offline', []),
+    start: (state, event) =>
+      event.online ? to(state, 'connecting', [OPEN]) : to(state, 'offline', []),
     stop: stay,
     opened: stay,
     closed: stay,

@@ -39,7 +39,7 @@ export interface RequestOptions {
   signal?: AbortSignal | undefined
 }
 
-/** Sends; throws an `HttpError` for an answer that is none, and what `fetch` throws for no answer. */
+/** Throws an `HttpError` for an answer that is none, and what `fetch` throws for no answer. */
 export async function request(
   to: Requester, path: string, options: RequestOptions = {}
 ): Promise<Response> {

@@ -97,8 +97,9 @@ export class IndexedDbStorage implements Storage {
   }
 
   /**
-   * One transaction. It is committed at once rather than when the browser next looks at it, so that
-   * a page which is left a moment later has kept what it wrote; not so where results lead to writes.
+   * One transaction. It is committed at once rather than when the browser next looks at it, so
+   * that a page which is left a moment later has kept what it wrote; not so where results lead to
+   * writes.
    */
   async #write(
     stores: string[], act: (transaction: IDBTransaction) => void, isComplete = true

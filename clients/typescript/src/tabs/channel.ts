@@ -15,7 +15,15 @@ export type TabMessage =
   | { type: 'hello', tab: string }
   | { type: 'send', tab: string, frame: Uint8Array }
   | { type: 'ask', what: 'wake' | 'renewed' }
-  | { type: 'leader', leader: string, opened: number, isOpen: boolean, state: State, quality: Quality }
+  | {
+    type: 'leader'
+    leader: string
+    /** How many conversations it has begun: another number is another one. */
+    opened: number
+    isOpen: boolean
+    state: State
+    quality: Quality
+  }
   | { type: 'frame', leader: string, frame: Uint8Array }
 
 export class TabChannel {

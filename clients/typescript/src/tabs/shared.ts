@@ -47,7 +47,8 @@ export class SharedConnection implements Wire {
     const { scope, tab } = this.#options
     const { signal } = this.#started
     // Held as long as this tab lives and wants the connection: how the leader hears of its end.
-    this.#hold(`${scope}:tab:${tab}`, signal, () => this.#options.channel.tell({ type: 'hello', tab }))
+    const hello = (): void => this.#options.channel.tell({ type: 'hello', tab })
+    this.#hold(`${scope}:tab:${tab}`, signal, hello)
     this.#hold(scope, signal, () => this.#lead(), () => this.#abdicate())
   }
 

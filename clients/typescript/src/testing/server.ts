@@ -185,8 +185,10 @@ export class TestServer {
 
   #hear(seat: Seat, update: Uint8Array): void {
     const { awareness, seats } = this.#of(seat)
-    const named = protocol.modifyAwarenessUpdate(update, (state: Fields | null) =>
-      state && { ...state, user: { color: colorOf(seat.user), ...state.user as object, id: seat.user } })
+    const named = protocol.modifyAwarenessUpdate(update, (state: Fields | null) => {
+      const user = { color: colorOf(seat.user), ...state?.user as object, id: seat.user }
+      return state && { ...state, user }
+    })
     protocol.applyAwarenessUpdate(awareness, named, seat)
     for (const client of clientsIn(update)) seat.clients.add(client)
     for (const other of seats) sayAwareness(other, named)

@@ -15,7 +15,7 @@ const STEP_1 = 0
 const STEP_2 = 1
 const UPDATE = 2
 
-/** What a server without session ids or a version in the token would not need; it is sent anyway. */
+/** The version of the provider whose protocol this is. */
 const VERSION = '4.8.0'
 
 /** What the server says about one address. */
