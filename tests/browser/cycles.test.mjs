@@ -6,6 +6,7 @@ import { dice, SEED } from '../interop/lib/random.mjs'
 import { World } from './lib/world.mjs'
 
 const ROUNDS = Number(process.env.ROUNDTABLE_TEST_ROUNDS ?? 100)
+const KINDS = ['offline', 'online', 'reload', 'cut', 'block', 'unblock', 'server', 'tab']
 const SETTINGS = { backoffMs: 200, pollMs: 300 }
 
 test(`nothing is lost or doubled in ${ROUNDS} random cycles (seed ${SEED})`, async (t) => {
@@ -23,13 +24,31 @@ test(`nothing is lost or doubled in ${ROUNDS} random cycles (seed ${SEED})`, asy
     if (trip.dice.chance(0.5)) await trip.calm()
   }
   await trip.calm()
-  for (const person of trip.people) await person.saved()
+  t.diagnostic(`what happened: ${JSON.stringify(trip.happened)}; pieces: ${trip.marks.length}`)
+  await trip.judge()
+})
+
+test(`nothing is lost or doubled by two tabs that share a connection (seed ${SEED})`, async (t) => {
+  const world = await World.open(t)
+  const ada = await world.person('ada', SETTINGS)
+  const people = [ada, await world.beside(ada, SETTINGS)]
+  const trip = new Trip(world, people, dice(SEED), KINDS)
+  await ada.saved()
+  await ada.installed()
+  for (let round = 0; round < ROUNDS / 4; round++) {
+    for (const at of people.keys()) await trip.edit(at)
+    await trip.disturb(trip.dice.pick([0, 1]))
+    for (const at of people.keys()) await trip.edit(at)
+    if (trip.dice.chance(0.5)) await trip.calm()
+  }
+  await trip.calm()
   t.diagnostic(`what happened: ${JSON.stringify(trip.happened)}; pieces: ${trip.marks.length}`)
   await trip.judge()
 })
 
 class Trip {
-  constructor (world, people, random) {
+  constructor (world, people, random, kinds = [...KINDS, 'browser']) {
+    this.kinds = kinds
     this.world = world
     this.people = people
     this.dice = random
@@ -40,7 +59,8 @@ class Trip {
 
   /** One to three edits; every one leaves a mark that can be counted. */
   async edit (at) {
-    const { user, page } = this.people[at]
+    const { page } = this.people[at]
+    const user = `${at ? 'b' : 'a'}`
     for (let left = this.dice.int(1, 3); left > 0; left--) {
       const mark = `[${user}${this.marks.length}]`
       const own = [...this.titles].filter(([, { owner }]) => owner === user).map(([id]) => id)
@@ -59,8 +79,7 @@ class Trip {
   }
 
   async disturb (at) {
-    const kinds = ['offline', 'online', 'reload', 'cut', 'block', 'unblock', 'server', 'tab']
-    const kind = at === 0 && this.dice.chance(0.1) ? 'browser' : this.dice.pick(kinds)
+    const kind = this.dice.pick(this.kinds.filter((kind) => kind !== 'browser' || this.people[at].kill))
     this.happened[kind] = (this.happened[kind] ?? 0) + 1
     await this[kind](at)
   }

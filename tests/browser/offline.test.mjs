@@ -127,7 +127,7 @@ test('a server that is killed and started again has lost nothing that was confir
     await person.shows(made, 'title', 'made while it was away')
   }
   assert.deepEqual((await world.doc()).tasks, await ada.tasks())
-  assert.ok(await ada.page.evaluate(() => window.seen.some(({ event }) => event === 'restored')))
+  await ada.page.waitForFunction(() => window.seen.some(({ event }) => event === 'restored'))
 })
 
 test('a server that drains says when to come back, and nobody loses anything', async (t) => {

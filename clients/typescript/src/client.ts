@@ -2,7 +2,6 @@
 import { Bus, type BusEvent } from './bus.js'
 import { BACKOFF, type Backoff } from './connection/backoff.js'
 import { Connection } from './connection/connection.js'
-import type { Closing } from './connection/machine.js'
 import { POLL_MS } from './connection/poller.js'
 import type { Quality } from './connection/quality.js'
 import type { Wire } from './connection/wire.js'
@@ -12,6 +11,7 @@ import { Feed } from './feed.js'
 import type { Fetch } from './http/request.js'
 import { uuid } from './ids.js'
 import { Inbox } from './inbox.js'
+import type { Failure } from './outbox.js'
 import type { Engine } from './engine.js'
 import type { Presence, PresenceState } from './presence.js'
 import { Room } from './room.js'
@@ -48,7 +48,8 @@ export interface ClientEvents {
   status: Status
   lost: undefined
   restored: undefined
-  failed: Closing
+  /** The server said not to come back like this. */
+  failed: Failure
 }
 
 const OWN_EVENTS: ReadonlySet<string> = new Set(['status', 'lost', 'restored', 'failed'])
@@ -83,7 +84,7 @@ export class Roundtable {
     this.#engines.set(room.engine.session.address, room.engine)
     room.on('change', (changes) => this.#bus.tell(name, changes))
     room.on('status', () => this.#refresh())
-    this.#start()
+    this.#context.wire.start()
     this.#refresh()
     return room
   }
@@ -131,17 +132,6 @@ export class Roundtable {
     this.#events.clear()
   }
 
-  /** A conversation begins with a token; nobody waits for one but the network. */
-  #start(): void {
-    const { tokens, wire } = this.#context
-    if (!tokens.isRenewable || tokens.current) return wire.start()
-    // Without a network there is no token, and without a token there is still the connection's
-    // state to be told; the first conversation is refused, and asks for a token itself.
-    tokens.get().catch(() => {}).finally(() => {
-      if (!this.#isClosed && this.#rooms.size > 0) wire.start()
-    })
-  }
-
   /** Who leaves the page says so, and a page that the browser kept comes back as it was. */
   #followPage(): Unsubscribe {
     if (typeof globalThis.addEventListener !== 'function') return () => {}
@@ -186,7 +176,9 @@ export class Roundtable {
         for (const room of this.#rooms.values()) room.tell(name)
       })
     }
-    wire.events.on('failed', (closing) => this.#events.emit('failed', closing))
+    wire.events.on('failed', ({ code, reason }) => {
+      this.#events.emit('failed', { code: reason || String(code), message: `closed with ${code}` })
+    })
   }
 
   /** Conversations begin, with a token that is good now. */

@@ -4,7 +4,7 @@ import * as Y from 'yjs'
 import { delay } from './connection/backoff.js'
 import { Poller } from './connection/poller.js'
 import type { Context } from './context.js'
-import { Emitter, report } from './emitter.js'
+import { Emitter } from './emitter.js'
 import { orderedId } from './ids.js'
 import { Outbox, type Entry, type Failure } from './outbox.js'
 import { Presence } from './presence.js'
@@ -56,6 +56,7 @@ export class Engine {
   #comeback: ReturnType<typeof setTimeout> | undefined
   #comebacks = 0
   #hasRenewed = false
+  #isUnkeepable = false
   #sweep: ReturnType<typeof setInterval>
   #unlisten: (() => void)[] = []
 
@@ -105,8 +106,12 @@ export class Engine {
 
   /** HTTP stands in for the socket, or does not any more. */
   poll(isWanted: boolean): void {
-    if (isWanted && this.#isLoaded && !this.error && !this.#isStopped) this.#poller.start()
-    else if (!isWanted) this.#poller.stop()
+    if (isWanted && this.#isLoaded && !this.error && !this.#isStopped) {
+      if (!this.#poller.isActive) this.#hasRenewed = false
+      this.#poller.start()
+    } else if (!isWanted) {
+      this.#poller.stop()
+    }
   }
 
   /** Tries again what was refused. */
@@ -149,9 +154,9 @@ export class Engine {
       this.#doc.transact(() => {
         for (const update of updates) Y.applyUpdate(this.#doc, update, FROM_STORAGE)
       }, FROM_STORAGE)
-      if (updates.length > UPDATES_MAX) this.#context.storage.compact(this.#name).catch(report)
+      if (updates.length > UPDATES_MAX) this.#write(this.#context.storage.compact(this.#name))
     } catch (error) {
-      report(error)
+      if (!this.#isStopped) this.#unkeepable(error)
     }
     this.#isLoaded = true
     this.events.emit('change', undefined)
@@ -189,7 +194,18 @@ export class Engine {
     const unkept = this.#unkept
     this.#unkept = undefined
     if (!unkept) return
-    this.#context.storage.add(this.#name, unkept.updates, unkept.entries).catch(report)
+    this.#write(this.#context.storage.add(this.#name, unkept.updates, unkept.entries))
+  }
+
+  #write(written: Promise<void>): void {
+    written.then(() => { this.#isUnkeepable = false }, (error: unknown) => this.#unkeepable(error))
+  }
+
+  /** The device does not keep what is edited, and editing goes on: said once, until it does again. */
+  #unkeepable(error: unknown): void {
+    if (this.#isUnkeepable) return
+    this.#isUnkeepable = true
+    this.events.emit('error', { code: 'storage', message: String(error) })
   }
 
   #hear(message: TabMessage): void {
@@ -208,7 +224,7 @@ export class Engine {
     const known = this.outbox.settle(ids)
     if (known.length === 0) return
     this.#keep()
-    this.#context.storage.settle(known).catch(report)
+    this.#write(this.#context.storage.settle(known))
     this.#context.channel.tell({ type: 'settled', room: this.#name, ids: known })
   }
 
@@ -216,7 +232,7 @@ export class Engine {
     this.outbox.fail(ids, failure)
     if (ids.length === 0) return
     this.#keep()
-    this.#context.storage.fail(ids, failure).catch(report)
+    this.#write(this.#context.storage.fail(ids, failure))
     this.#context.channel.tell({ type: 'refused', room: this.#name, ids, failure })
   }
 
@@ -242,7 +258,11 @@ export class Engine {
       this.#hasRenewed = true
       tokens.renew().then(() => {
         if (this.#context.wire.isOpen && !this.#isStopped) this.session.open()
-      }, (error: unknown) => this.#fail({ code: 'unauthenticated', message: String(error) }))
+      }, (error: unknown) => {
+        this.#fail({ code: 'unauthenticated', message: String(error) })
+        // Who makes tokens may be away, as a network may.
+        this.#later(() => this.retry())
+      })
       return
     }
     this.#fail({ code: PERMANENT.has(reason) ? reason : 'forbidden', message: reason })
@@ -254,11 +274,16 @@ export class Engine {
     const code = reason.split(/[:;\s]/)[0] ?? ''
     if (code === 'unauthenticated') return this.#denied(reason)
     if (PERMANENT.has(code)) return this.#fail({ code, message: reason })
-    this.#comebacks = Math.min(this.#comebacks + 1, 5)
-    this.#comeback = setTimeout(() => {
-      if (this.#context.wire.isOpen) this.open()
-    }, delay(this.#comebacks, Math.random()))
+    this.#later(() => { if (this.#context.wire.isOpen) this.open() })
     this.events.emit('change', undefined)
+  }
+
+  #later(act: () => void): void {
+    this.#comebacks = Math.min(this.#comebacks + 1, 5)
+    clearTimeout(this.#comeback)
+    this.#comeback = setTimeout(() => {
+      if (!this.#isStopped) act()
+    }, delay(this.#comebacks, Math.random()))
   }
 
   #receive(update: Uint8Array): void {
@@ -298,6 +323,7 @@ export class Engine {
       receive: (update) => this.#receive(update),
       settled: (ids) => this.#settled(ids),
       failed: (ids, { code, message }) => {
+        if (code === 'unauthenticated') return this.#denied(code)
         this.#refused(ids, { code, message })
         if (PERMANENT.has(code) && ids.length === 0) this.#fail({ code, message })
       },

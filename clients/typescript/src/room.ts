@@ -23,7 +23,7 @@ export interface RoomEvents {
   /** The connection was lost; editing goes on. */
   lost: undefined
   restored: undefined
-  /** The server refused changes, or the room. */
+  /** The server refused changes, or the room; or (`storage`) the device keeps nothing. */
   failed: Failure
   /** Somebody changed what this device was changing. */
   conflict: Conflict

@@ -160,7 +160,35 @@ describe('a client', () => {
   })
 })
 
+describe('a device that keeps nothing', () => {
+  test('says so once, and editing goes on', async () => {
+    const server = new TestServer()
+    const broken = { open: () => { throw new Error('no space left') } }
+    vi.stubGlobal('indexedDB', broken)
+    const room = client(server, { persist: true }).room('r')
+    const failures: string[] = []
+    room.on('failed', ({ code }) => failures.push(code))
+    await room.ready
+    const id = room.records('tasks').create({ title: 'x' })
+    room.records('tasks').update(id, { title: 'y' })
+    await room.saved()
+    expect(server.records('r', 'tasks')).toEqual({ [id]: { title: 'y' } })
+    expect(failures).toEqual(['storage'])
+    vi.unstubAllGlobals()
+  })
+})
+
 describe('a token', () => {
+  test('that cannot be had at first is had later, without anybody doing anything', async () => {
+    const server = new TestServer()
+    const good = `.${btoa(JSON.stringify({ sub: 'eve', exp: Math.floor(Date.now() / 1000) + 600 }))}.`
+    let calls = 0
+    const one = client(server, { token: () => ++calls < 2 ? Promise.reject(new Error('away')) : good })
+    await one.room('r').saved()
+    expect(one.room('r').presence.me.user.id).toBe('eve')
+  })
+
+
   test('comes from a function when there is a connection, and only then', async () => {
     const server = new TestServer()
     const token = `.${btoa(JSON.stringify({ sub: 'eve', exp: Math.floor(Date.now() / 1000) + 600 }))}.`

@@ -46,6 +46,13 @@ export class World {
     return this.#arrive(user, context, settings)
   }
 
+  /** The same person, at another tab of the same browser. */
+  async beside (other, settings = {}) {
+    const person = new Person(this, other.user, other.context)
+    person.page = await person.tab(settings)
+    return person
+  }
+
   /** Somebody whose profile is on disk, so that the browser itself can be killed. */
   async resident (user, settings = {}) {
     const folder = mkdtempSync(join(tmpdir(), 'roundtable-browser-'))

@@ -10,7 +10,7 @@ import type { Mirror } from '../mirror.js'
 import type { Outbox } from '../outbox.js'
 import type { Status } from '../status.js'
 import { recordIn } from '../touched.js'
-import { plain, type Fields } from '../values.js'
+import { isEqual, plain, type Fields } from '../values.js'
 import { overlaps, type Overlap } from './concurrent.js'
 
 export interface Conflict {
@@ -132,11 +132,12 @@ export class Conflicts {
   #watch(): void {
     if (this.#isWatching) return
     this.#isWatching = true
-    let was: Status | undefined
+    // Once per connection, when everything of this device is in the log, too.
+    let isRead = this.#host.status === 'saved'
     this.#unlisten.push(
       this.#host.on('status', (status) => {
-        if (status === 'saved' && was !== 'syncing') this.#soon(0)
-        was = status
+        if (status === 'saved' && !isRead) this.#soon(0)
+        isRead = status === 'saved' || (isRead && status === 'syncing')
       }),
       this.#mirror.events.on('changes', (changes) => {
         if (changes.some(({ isLocal }) => !isLocal)) this.#soon(REFRESH_MS)
@@ -215,7 +216,7 @@ export class Conflicts {
       if (field === undefined) return restore(records, recordId, value)
       const record = recordIn(doc, collection, recordId)
       if (value === undefined) record?.delete(field)
-      else record?.set(field, value)
+      else if (!isEqual(plain(record?.get(field)), value)) record?.set(field, value)
     })
   }
 

@@ -107,7 +107,7 @@ export class Poller {
     } catch (error) {
       outbox.unsent(ids)
       const isRefusal = error instanceof HttpError && error.status >= 400 && error.status < 500
-      if (isRefusal && error.status !== 429 && error.status !== 401) this.#host.failed(ids, error)
+      if (isRefusal && error.status !== 429) this.#host.failed(ids, error)
       throw error
     } finally {
       this.#host.changed()

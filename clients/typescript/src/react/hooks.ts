@@ -1,5 +1,5 @@
 // Owns hooks: each follows one thing of a room, and renders again when just that changes.
-import { useCallback, useEffect, useRef, useSyncExternalStore } from 'react'
+import { useCallback, useEffect, useMemo, useRef, useSyncExternalStore } from 'react'
 import type * as Y from 'yjs'
 import type { Conflict } from '../conflicts/conflicts.js'
 import { NOTHING_PENDING, type Pending, type RecordState } from '../outbox.js'
@@ -29,14 +29,14 @@ export function useRecords<T extends object = Fields>(room: Room, name: string):
     () => records.list(),
     () => NO_RECORDS
   )
-  return {
-    records: all,
+  const actions = useMemo<Omit<UseRecords<T>, 'records'>>(() => ({
     create: (fields, id) => records.create(fields, id),
     update: (id, patch) => records.update(id, patch),
     upsert: (id, patch) => records.upsert(id, patch),
     remove: (id) => records.remove(id),
     batch: (change) => records.batch(change)
-  }
+  }), [records])
+  return { records: all, ...actions }
 }
 
 /** One record; renders again for its own changes only. */

@@ -122,11 +122,12 @@ export class TestServer {
     const seat = seats.get(address)
     if (type === AUTH) {
       decoding.readVarUint(from)
-      const user = claimsOf(decoding.readVarString(from)).sub ?? 'guest'
+      const user = claimsOf(decoding.readVarString(from)).sub
       if (seat) this.#admit(seat)
-      else seats.set(address, this.#enter(socket, address, user))
+      else if (user !== undefined) seats.set(address, this.#enter(socket, address, user))
+      else socket.deliver(denial(address))
     } else if (!seat) {
-      socket.drop(4401, 'unauthenticated')
+      // As the server does: what is said before a good token is not heard.
     } else if (type === SYNC) {
       this.#sync(seat, decoding.readVarUint(from), decoding.readVarUint8Array(from))
     } else if (type === AWARENESS) {
@@ -193,6 +194,15 @@ export class TestServer {
     for (const client of clientsIn(update)) seat.clients.add(client)
     for (const other of seats) sayAwareness(other, named)
   }
+}
+
+function denial(address: string): Uint8Array {
+  const to = encoding.createEncoder()
+  encoding.writeVarString(to, address)
+  encoding.writeVarUint(to, AUTH)
+  encoding.writeVarUint(to, 1)
+  encoding.writeVarString(to, 'unauthenticated')
+  return encoding.toUint8Array(to)
 }
 
 function say(seat: Seat, type: number, write: (to: encoding.Encoder) => void): void {
