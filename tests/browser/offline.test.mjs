@@ -166,6 +166,8 @@ test('without WebSockets the page polls, until there are some again', async (t) 
   await ada.shows(id, 'title', 'by socket')
   await ada.saved()
   assert.deepEqual((await world.doc()).tasks, { [id]: { title: 'by socket' } })
+  // Who came by HTTP and stays by socket is one person.
+  await ada.page.waitForFunction(() => window.room.presence.others.length === 1)
   const statuses = await ada.page.evaluate(
     () => window.seen.filter(({ event }) => event === 'status').map(({ value }) => value))
   assert.ok(statuses.indexOf('polling') < statuses.lastIndexOf('saved'))

@@ -61,6 +61,22 @@ test('a tab that ends leaves no ghost', async (t) => {
   assert.deepEqual(await bob.page.evaluate(() => window.room.presence.others.map((it) => it.user.id)), ['ada'])
 })
 
+test('rooms share one connection, too', async (t) => {
+  const world = await World.open(t)
+  const ada = await world.person('ada')
+  const named = await ada.page.evaluate(async () => {
+    const names = []
+    window.client.on('notes:created', ({ room, name }) => names.push(`${room} ${name}`))
+    const rooms = ['a', 'b', 'c'].map((name) => window.client.room(name))
+    for (const room of rooms) room.records('notes').create({ text: room.name }, 'n')
+    await Promise.all(rooms.map((room) => room.saved()))
+    return names
+  })
+  assert.deepEqual(named, ['a notes:created', 'b notes:created', 'c notes:created'])
+  for (const room of ['a', 'b', 'c']) assert.deepEqual((await world.doc(room)).notes, { n: { text: room } })
+  assert.equal(sockets(world), 1)
+})
+
 test('where sharing is off, each tab has a connection', async (t) => {
   const world = await World.open(t)
   const ada = await world.person('ada', { share: 'no' })

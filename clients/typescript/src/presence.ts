@@ -54,6 +54,7 @@ export class Presence {
   #tellAt = 0
   #telling: ReturnType<typeof setTimeout> | undefined
   #fading: ReturnType<typeof setTimeout> | undefined
+  #lapsing: ReturnType<typeof setTimeout> | undefined
   #polled = new Map<string, Peer>()
   #peers = new Map<string, Peer>()
   #others: readonly Peer[] = []
@@ -140,30 +141,36 @@ export class Presence {
     if (state) this.awareness.setLocalState(state)
   }
 
-  /** @internal Nobody can be seen any more, after a time of grace. */
+  /** @internal Nobody can be seen by socket any more, after a time of grace. */
   disconnected(): void {
     clearTimeout(this.#fading)
     this.#fading = setTimeout(() => {
       const ids = [...this.awareness.getStates().keys()]
         .filter((id) => id !== this.awareness.clientID)
       protocol.removeAwarenessStates(this.awareness, ids, FROM_SERVER)
-      this.setPolled([])
     }, GRACE_MS)
   }
 
   /** @internal Who is here according to HTTP, where there is no socket to hear it from. */
   setPolled(peers: Peer[]): void {
-    clearTimeout(this.#fading)
+    clearTimeout(this.#lapsing)
     const own = String(this.awareness.clientID)
     this.#polled = new Map(peers.filter(({ clientId }) => clientId !== own)
       .map((peer) => [peer.clientId, peer]))
     this.#refresh()
   }
 
+  /** @internal HTTP tells nothing any more; by then a socket does, or nobody can be seen. */
+  polledLast(): void {
+    clearTimeout(this.#lapsing)
+    this.#lapsing = setTimeout(() => this.setPolled([]), GRACE_MS)
+  }
+
   /** @internal */
   stop(): void {
     clearTimeout(this.#telling)
     clearTimeout(this.#fading)
+    clearTimeout(this.#lapsing)
     this.awareness.destroy()
     this.#events.clear()
   }

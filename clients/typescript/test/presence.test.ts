@@ -110,6 +110,29 @@ describe('presence', () => {
     presence.stop()
   })
 
+  test('between socket and HTTP everybody is seen once, and stays', () => {
+    const { presence } = open()
+    const left: string[] = []
+    const bob = { clientId: '7', user: { id: 'bob', color: 'red' }, state: { viewId: 'a' } }
+    presence.on('left', ({ user }) => left.push(user.id))
+    presence.receive(said(7, 1, { viewId: 'a', user: bob.user }))
+    presence.disconnected()
+    presence.setPolled([bob])
+    vi.advanceTimersByTime(10_000)
+    expect(presence.others).toEqual([bob])
+    presence.polledLast()
+    presence.connected()
+    vi.advanceTimersByTime(1_000)
+    presence.receive(said(7, 3, { viewId: 'a', user: bob.user }))
+    vi.advanceTimersByTime(10_000)
+    expect(presence.others).toEqual([bob])
+    expect(left).toEqual([])
+    presence.disconnected()
+    vi.advanceTimersByTime(10_000)
+    expect(left).toEqual(['bob'])
+    presence.stop()
+  })
+
   test('listeners make it watched, and colours are the same everywhere', () => {
     const { presence } = open()
     expect(presence.isWatched).toBe(false)

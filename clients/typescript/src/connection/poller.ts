@@ -58,6 +58,9 @@ export class Poller {
     clearTimeout(this.#timer)
     this.#dueAt = Infinity
     this.#abort?.abort()
+    this.#host.presence.polledLast()
+    // By socket this client is somebody else: nobody should see it twice.
+    if (this.#told) this.#leave().catch(() => {})
   }
 
   /** There is something to give. */
@@ -146,14 +149,20 @@ export class Poller {
       const json = { clientId, state, ttlMs: PRESENCE_TTL_MS }
       await request(http, path, { method: 'PUT', json, signal })
       this.#told = { state: said, at: Date.now() }
-    } else if (!presence.isHere && this.#told?.state) {
-      await request(http, path, { method: 'DELETE', query: { clientId }, signal })
-      this.#told = undefined
+    } else if (!presence.isHere && this.#told) {
+      await this.#leave()
     }
     if (!presence.isWatched) return
     const { users } = await requestJson<{ users: Peer[] }>(http, path, { signal })
     presence.setPolled(users.map(({ clientId, user, state: { user: _, ...state } }) =>
       ({ clientId, user, state })))
+  }
+
+  async #leave(): Promise<void> {
+    const { http, name, presence } = this.#host
+    this.#told = undefined
+    const query = { clientId: presence.me.clientId }
+    await request(http, `/rooms/${segment(name)}/presence`, { method: 'DELETE', query })
   }
 }
 
