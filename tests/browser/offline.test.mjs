@@ -1,6 +1,10 @@
 // Owns what happens without a network: editing goes on, nothing is lost, everything goes out by itself.
 import assert from 'node:assert/strict'
+import { copyFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
+import { poll } from '../interop/lib/wait.mjs'
 import { World } from './lib/world.mjs'
 
 test('what two people did offline is merged when they are back', async (t) => {
@@ -188,3 +192,35 @@ test('the light is green, yellow and red, and says what to do', async (t) => {
   await ada.online()
   await shows('green')
 })
+
+for (const way of ['socket', 'HTTP']) {
+  test(`what a server lost to a restored backup comes back from a device, by ${way}`, async (t) => {
+    const world = await World.open(t)
+    const ada = await world.person('ada', { backoffMs: 200, pollMs: 200 })
+    const id = await ada.add({ title: 'in the backup' })
+    await ada.saved()
+    const backup = join(world.store.folder, 'backup')
+    const database = join(world.store.folder, 'roundtable.db')
+    await world.server.stop()
+    copyFileSync(database, backup)
+    await world.server.restart()
+    await ada.cell(id, 'title').fill('after the backup')
+    const made = await ada.add({ title: 'made after the backup' })
+    await ada.saved()
+    await world.server.stop()
+    for (const rest of ['-wal', '-shm']) rmSync(`${database}${rest}`, { force: true })
+    copyFileSync(backup, database)
+    if (way === 'HTTP') world.gate.block()
+    await ada.cell(made, 'title').fill('written on top of what was lost')
+    await world.server.restart()
+    await ada.saved()
+    const expected = {
+      [id]: { title: 'after the backup' }, [made]: { title: 'written on top of what was lost' }
+    }
+    await poll('the device to have brought it back', async () => {
+      const { tasks } = await world.doc()
+      return { ok: isDeepStrictEqual(tasks, expected), tasks }
+    })
+    assert.deepEqual(await ada.tasks(), expected)
+  })
+}
