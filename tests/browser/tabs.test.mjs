@@ -61,6 +61,25 @@ test('a tab that ends leaves no ghost', async (t) => {
   assert.deepEqual(await bob.page.evaluate(() => window.room.presence.others.map((it) => it.user.id)), ['ada'])
 })
 
+for (const [which, at] of [['that follows', 1], ['that leads', 0]]) {
+  test(`a tab ${which} can crash: no ghost, and the other goes on`, async (t) => {
+    const world = await World.open(t)
+    const ada = await world.person('ada')
+    const tabs = [ada.page, await ada.tab()]
+    const bob = await world.person('bob')
+    await bob.page.waitForFunction(() => window.room.presence.others.length === 2)
+    const crashed = tabs[at]
+    const [left] = tabs.filter((page) => page !== crashed)
+    const gone = new Promise((resolve) => crashed.once('crash', resolve))
+    crashed.goto('chrome://crash').catch(() => {})
+    await gone
+    await bob.page.waitForFunction(() => window.room.presence.others.length === 1)
+    const id = await left.evaluate(() => window.room.records('tasks').create({ title: 'go on' }))
+    await bob.shows(id, 'title', 'go on')
+    assert.equal(sockets(world), 2)
+  })
+}
+
 test('rooms share one connection, too', async (t) => {
   const world = await World.open(t)
   const ada = await world.person('ada')
