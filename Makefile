@@ -5,7 +5,8 @@ BENCHES := check apply commit crash fanout replay cursors join growth idle rooms
 NODE_TESTS := $(wildcard tests/interop/*.test.mjs) tests/interop/workloads.mjs
 SCENARIOS := $(wildcard tests/scenario/*.mjs)
 
-.PHONY: help run test sim check audit bench fuzz instructions soak setup test-rust test-interop test-scenario
+.PHONY: help run test sim check audit bench fuzz instructions soak setup test-rust test-interop test-scenario \
+	test-client test-browser setup-clients
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,12 @@ test-scenario: setup ## crashes, faults and storms, on both stores; short forms
 	cargo build --bin roundtable --test tidy
 	scripts/with-postgres.sh node --test --test-concurrency=2 $(SCENARIOS)
 
+test-client: setup-clients ## the TypeScript client: build, types, unit tests, size
+	cd clients/typescript && npm test
+
+test-browser: setup-clients ## the TypeScript client against the program, in Chromium; ROUNDTABLE_CHROMIUM for another
+	node --test --test-concurrency=1 tests/browser/*.test.mjs
+
 # One at a time: what is measured is one server's.
 soak: setup ## the scenarios in their long forms; about an hour
 	cargo build --bin roundtable --test tidy
@@ -54,6 +61,9 @@ bench: ## the figures of benches/, on SQLite and Postgres; some minutes
 
 fuzz: ## every fuzz target for a minute, with AddressSanitizer; FUZZ_SECONDS for longer, FUZZ_TARGETS for some
 	scripts/fuzz.sh $(or $(FUZZ_SECONDS),60) $(FUZZ_TARGETS)
+
+setup-clients: ## Node packages of clients/typescript and tests/browser
+	scripts/setup-clients.sh
 
 setup: ## Node packages and the Python environment of tests/interop
 	scripts/setup-interop.sh

@@ -1,0 +1,183 @@
+// Owns HTTP in the socket's place for one room: an exchange every few seconds, and sooner when
+// there is something to give.
+import * as Y from 'yjs'
+import { HttpError, requestJson, segment, request, type Requester } from '../http/request.js'
+import { exchange } from '../http/sync.js'
+import type { Outbox } from '../outbox.js'
+import type { Peer, Presence } from '../presence.js'
+
+export const POLL_MS = 5_000
+/** An edit does not wait for the next turn, but for others of the same moment. */
+const EDIT_MS = 500
+/** A presence that is not renewed lapses after this time. */
+const PRESENCE_TTL_MS = 30_000
+
+export interface PollerHost {
+  readonly name: string
+  readonly doc: Y.Doc
+  readonly outbox: Outbox
+  readonly presence: Presence
+  readonly http: Requester
+  receive(update: Uint8Array): void
+  settled(ids: string[]): void
+  failed(ids: string[], error: HttpError): void
+  /** Whether the server could be reached. */
+  answered(isAnswered: boolean): void
+  changed(): void
+}
+
+export class Poller {
+  #host: PollerHost
+  #everyMs: number
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #dueAt = Infinity
+  #isRunning = false
+  #abort: AbortController | undefined
+  #told: { state: string, at: number } | undefined
+  /** The server has what this client had when it last asked. */
+  isSynced = false
+
+  constructor(host: PollerHost, everyMs = POLL_MS) {
+    this.#host = host
+    this.#everyMs = everyMs
+  }
+
+  get isActive(): boolean { return this.#isRunning }
+
+  start(): void {
+    if (this.#isRunning) return
+    this.#isRunning = true
+    this.isSynced = false
+    this.#told = undefined
+    this.#schedule(0)
+  }
+
+  stop(): void {
+    if (!this.#isRunning) return
+    this.#isRunning = false
+    clearTimeout(this.#timer)
+    this.#dueAt = Infinity
+    this.#abort?.abort()
+    this.#host.presence.polledLast()
+    // By socket this client is somebody else: nobody should see it twice.
+    if (this.#told) this.#leave().catch(() => {})
+  }
+
+  /** There is something to give. */
+  nudge(): void {
+    if (this.#isRunning && !this.#abort) this.#schedule(EDIT_MS)
+  }
+
+  #schedule(ms: number): void {
+    const at = Date.now() + ms
+    if (at >= this.#dueAt) return
+    clearTimeout(this.#timer)
+    this.#dueAt = at
+    this.#timer = setTimeout(() => void this.#turn(), ms)
+  }
+
+  async #turn(): Promise<void> {
+    this.#dueAt = Infinity
+    this.#abort = new AbortController()
+    const { signal } = this.#abort
+    let pauseMs = this.#everyMs
+    try {
+      await this.#exchange(signal)
+      await this.#sharePresence(signal)
+      if (!signal.aborted) this.#host.answered(true)
+    } catch (error) {
+      if (error instanceof HttpError) pauseMs = Math.max(pauseMs, error.retryAfterMs ?? 0)
+      if (!signal.aborted) this.#host.answered(error instanceof HttpError && error.status < 500)
+    } finally {
+      this.#abort = undefined
+    }
+    if (!this.#isRunning) return
+    this.#schedule(this.#host.outbox.waiting().length > 0 ? Math.min(pauseMs, 1_000) : pauseMs)
+  }
+
+  async #exchange(signal: AbortSignal): Promise<void> {
+    const { outbox } = this.#host
+    const entries = outbox.waiting()
+    const ids = entries.map(({ id }) => id)
+    const update = entries.length > 0
+      ? Y.mergeUpdates(entries.map((entry) => entry.update))
+      : new Uint8Array()
+    outbox.sent(ids)
+    try {
+      await this.#give(update, signal)
+      this.isSynced = true
+      this.#host.settled(ids)
+    } catch (error) {
+      outbox.unsent(ids)
+      const isRefusal = error instanceof HttpError && error.status >= 400 && error.status < 500
+      if (isRefusal && error.status !== 429) this.#host.failed(ids, error)
+      throw error
+    } finally {
+      this.#host.changed()
+    }
+  }
+
+  async #give(update: Uint8Array, signal: AbortSignal): Promise<void> {
+    const { doc, http, name } = this.#host
+    const mine = Y.encodeStateVector(doc)
+    let theirs: Uint8Array
+    try {
+      const reply = await exchange(http, name, mine, update, signal)
+      if (signal.aborted) throw signal.reason
+      if (reply.update.length > 0) this.#host.receive(reply.update)
+      theirs = reply.stateVector
+    } catch (error) {
+      const known = incompleteAt(error)
+      if (!known) throw error
+      theirs = known
+    }
+    if (!lacks(theirs, doc)) return
+    // It has less than we know of: what others told us and it lost, or what an old outbox forgot.
+    const rest = Y.encodeStateAsUpdate(doc, theirs)
+    const reply = await exchange(http, name, Y.encodeStateVector(doc), rest, signal)
+    if (signal.aborted) throw signal.reason
+    if (reply.update.length > 0) this.#host.receive(reply.update)
+  }
+
+  async #sharePresence(signal: AbortSignal): Promise<void> {
+    const { http, name, presence } = this.#host
+    const path = `/rooms/${segment(name)}/presence`
+    const { clientId, state } = presence.me
+    const said = presence.isHere ? JSON.stringify(state) : ''
+    const isDue = this.#told?.state !== said || Date.now() - this.#told.at > PRESENCE_TTL_MS / 2
+    if (presence.isHere && isDue) {
+      const json = { clientId, state, ttlMs: PRESENCE_TTL_MS }
+      await request(http, path, { method: 'PUT', json, signal })
+      this.#told = { state: said, at: Date.now() }
+    } else if (!presence.isHere && this.#told) {
+      await this.#leave()
+    }
+    if (!presence.isWatched) return
+    const { users } = await requestJson<{ users: Peer[] }>(http, path, { signal })
+    presence.setPolled(users.map(({ clientId, user, state: { user: _, ...state } }) =>
+      ({ clientId, user, state })))
+  }
+
+  async #leave(): Promise<void> {
+    const { http, name, presence } = this.#host
+    this.#told = undefined
+    const query = { clientId: presence.me.clientId }
+    await request(http, `/rooms/${segment(name)}/presence`, { method: 'DELETE', query })
+  }
+}
+
+function incompleteAt(error: unknown): Uint8Array | undefined {
+  if (!(error instanceof HttpError) || error.code !== 'incomplete') return undefined
+  const { stateVector } = error.problem
+  if (typeof stateVector !== 'string') return undefined
+  return Uint8Array.from(atob(stateVector), (character) => character.charCodeAt(0))
+}
+
+/** Whether a state vector is behind the document. */
+function lacks(stateVector: Uint8Array, doc: Y.Doc): boolean {
+  const theirs = Y.decodeStateVector(stateVector)
+  for (const [client, clock] of Y.decodeStateVector(Y.encodeStateVector(doc))) {
+    if ((theirs.get(client) ?? 0) < clock) return true
+  }
+  return false
+}

@@ -1,0 +1,23 @@
+// The door of the core: everything an application names.
+export { Roundtable, type RoundtableOptions, type ClientEvents } from './client.js'
+export { Room, type RoomEvents } from './room.js'
+export { Records, type ListOptions, type Patch } from './records.js'
+export {
+  Presence, type Peer, type PresenceEvents, type PresenceState, type User
+} from './presence.js'
+export { Conflicts, type Conflict } from './conflicts/conflicts.js'
+export { Messages, type RoomMessage } from './messages.js'
+export { Inbox, type Address, type InboxMessage } from './inbox.js'
+export { HttpError } from './http/request.js'
+export type { BusEvent } from './bus.js'
+export type { Backoff } from './connection/backoff.js'
+export type { Quality } from './connection/quality.js'
+export type { Unsubscribe } from './emitter.js'
+export type { ServerChanges } from './feed.js'
+export type { ChangeEvent } from './http/types.js'
+export type { RecordChange } from './mirror.js'
+export type { Failure, Pending, RecordState } from './outbox.js'
+export type { LogPosition } from './replay.js'
+export type { Status } from './status.js'
+export type { TokenOption } from './token.js'
+export type { Fields, Snapshot } from './values.js'

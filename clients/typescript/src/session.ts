@@ -1,0 +1,161 @@
+// Owns one conversation about one room over a wire: who says what next, and which confirmation is
+// for which changes. It knows no storage and no status.
+import * as Y from 'yjs'
+import type { Entry, Outbox } from './outbox.js'
+import * as hocuspocus from './wire/hocuspocus.js'
+import type { Message } from './wire/hocuspocus.js'
+
+/** What a session needs of its room. */
+export interface SessionHost {
+  readonly doc: Y.Doc
+  readonly outbox: Outbox
+  send(frame: Uint8Array): void
+  /** Applies what the server sent. */
+  receive(update: Uint8Array): void
+  receiveAwareness(update: Uint8Array): void
+  /** This client's presence, to be told again; none when it is not here. */
+  awareness(): Uint8Array | undefined
+  token(): string
+  settled(ids: string[]): void
+  refused(ids: string[]): void
+  denied(reason: string): void
+  closed(reason: string): void
+  roundTrip(ms: number): void
+  changed(): void
+}
+
+interface InFlight {
+  ids: string[]
+  sentAt: number
+}
+
+export class Session {
+  readonly address: string
+  isReadOnly = false
+  #host: SessionHost
+  #isOpen = false
+  /** The server has said what it has: from here on edits go out as they are made. */
+  #isGreeted = false
+  #hasState = false
+  #inFlight: InFlight[] = []
+  #askedAt: number | undefined
+
+  constructor(address: string, host: SessionHost) {
+    this.address = address
+    this.#host = host
+  }
+
+  get isOpen(): boolean { return this.#isOpen }
+
+  /** Both sides have what the other had when the conversation began. */
+  get isSynced(): boolean { return this.#isGreeted && this.#hasState }
+
+  /** The wire is open: begin. */
+  open(): void {
+    this.close()
+    this.#isOpen = true
+    this.#host.send(hocuspocus.auth(this.address, this.#host.token()))
+    this.greet()
+    this.announce()
+  }
+
+  /** The wire is closed: what was not confirmed was perhaps not heard. */
+  close(): void {
+    const ids = this.#inFlight.flatMap((sent) => sent.ids)
+    this.#isOpen = this.#isGreeted = this.#hasState = false
+    this.#inFlight = []
+    this.#askedAt = undefined
+    this.#host.outbox.unsent(ids)
+  }
+
+  /** The room is left; the wire stays. */
+  leave(): void {
+    if (this.#isOpen) this.#host.send(hocuspocus.goodbye(this.address))
+    this.close()
+  }
+
+  /** Asks for what this client lacks; the server answers even when that is nothing. */
+  greet(): void {
+    this.#askedAt ??= Date.now()
+    const stateVector = Y.encodeStateVector(this.#host.doc)
+    this.#host.send(hocuspocus.greeting(this.address, stateVector))
+  }
+
+  /** Tells who is here. */
+  announce(update = this.#host.awareness()): void {
+    if (this.#isOpen && update) this.#host.send(hocuspocus.awareness(this.address, update))
+  }
+
+  authenticate(): void {
+    if (this.#isOpen) this.#host.send(hocuspocus.auth(this.address, this.#host.token()))
+  }
+
+  /** Sends changes, if the conversation has come so far; else they are part of the answer. */
+  submit(entries: Entry[]): void {
+    if (!this.#isGreeted || entries.length === 0) return
+    const [first] = entries
+    const update = entries.length === 1 && first
+      ? first.update
+      : Y.mergeUpdates(entries.map((entry) => entry.update))
+    this.#dispatch(entries.map(({ id }) => id), hocuspocus.update(this.address, update))
+  }
+
+  take(message: Message): void {
+    switch (message.type) {
+      case 'stateVector': return this.#answer(message.stateVector)
+      case 'answer': return this.#answered(message.update)
+      case 'update': return this.#host.receive(message.update)
+      case 'awareness': return this.#host.receiveAwareness(message.update)
+      case 'queryAwareness': return this.announce()
+      case 'tokenWanted': return this.authenticate()
+      case 'denied': return this.#host.denied(message.reason)
+      case 'authenticated': return this.#authenticated(message.isReadOnly)
+      case 'status': return this.#status(message.isApplied)
+      case 'closed': return this.#closed(message.reason)
+      // Nobody has said what such a message means here.
+      case 'stateless': return
+    }
+  }
+
+  #answer(stateVector: Uint8Array): void {
+    const ids = this.#host.outbox.all().map(({ id }) => id)
+    const update = Y.encodeStateAsUpdate(this.#host.doc, stateVector)
+    this.#isGreeted = true
+    this.#dispatch(ids, hocuspocus.answer(this.address, update))
+    this.#host.changed()
+  }
+
+  #answered(update: Uint8Array): void {
+    if (this.#askedAt !== undefined) this.#host.roundTrip(Date.now() - this.#askedAt)
+    this.#askedAt = undefined
+    this.#host.receive(update)
+    this.#hasState = true
+    this.#host.changed()
+  }
+
+  #dispatch(ids: string[], frame: Uint8Array): void {
+    this.#inFlight.push({ ids, sentAt: Date.now() })
+    this.#host.outbox.sent(ids)
+    this.#host.send(frame)
+  }
+
+  /** Confirmations come in the order of what they confirm. */
+  #status(isApplied: boolean): void {
+    const sent = this.#inFlight.shift()
+    if (!sent) return
+    if (!isApplied) return this.#host.refused(sent.ids)
+    this.#host.roundTrip(Date.now() - sent.sentAt)
+    this.#host.settled(sent.ids)
+    this.#host.changed()
+  }
+
+  #authenticated(isReadOnly: boolean): void {
+    this.isReadOnly = isReadOnly
+    this.#host.changed()
+  }
+
+  #closed(reason: string): void {
+    this.close()
+    this.#host.closed(reason)
+  }
+}
