@@ -78,6 +78,20 @@ pub struct Limits {
     pub rooms_per_socket_max: usize,
     /// Pushes that wait for the store; beyond it nothing more is read.
     pub pushes_waiting_max: usize,
+    // What one Hocuspocus socket may do, whose documents count as rooms.
+    /// What waits for a token, of all its documents together: a client does not wait to be let in
+    /// before it speaks.
+    pub outside_bytes_max: usize,
+    /// The same by number.
+    pub outside_messages_max: usize,
+    /// Submissions of a document that were neither kept nor refused: what leaves a gap stays here
+    /// until something closes it.
+    pub submissions_waiting_max: usize,
+    /// How long before its end the client is asked for a fresh token, at most; a quarter of its
+    /// time, at least.
+    pub token_ahead_ms: u64,
+
+    // What any socket may do.
     /// Messages at once: what was made offline, or the cursors of a fast hand.
     pub messages_burst_max: u32,
     /// Messages per second in the long run.
@@ -196,6 +210,10 @@ impl Default for Limits {
             operations_waiting_max: 10_000,
             rooms_per_socket_max: 256,
             pushes_waiting_max: 512,
+            outside_bytes_max: 5 * MIB,
+            outside_messages_max: 1_000,
+            submissions_waiting_max: 65_536,
+            token_ahead_ms: 60_000,
             messages_burst_max: 4_000,
             messages_per_second_max: 500,
             rooms_max: 100_000,

@@ -59,6 +59,8 @@ impl Room {
                 session,
                 event: Event::Missing { state_vector },
             });
+        }
+        if listen.is_live() {
             self.greet(session, &identity, effects);
         }
     }
@@ -92,6 +94,16 @@ impl Room {
         }
     }
 
+    /// Asks a session for what the room lacks as often as it asked: once for each time.
+    fn ask_in_turn(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
+        let state_vector = self.document.state_vector();
+        if let Some(found) = self.sessions.find(session) {
+            found.is_asked = true;
+            let event = Event::Missing { state_vector };
+            effects.push(Effect::Tell { session, event });
+        }
+    }
+
     pub(super) fn sync(
         &mut self,
         session: SessionId,
@@ -105,7 +117,8 @@ impl Room {
         let Some(found) = self.sessions.find(session) else {
             return;
         };
-        let may_miss = found.listen == Listen::Live && found.presence_told < self.presence_count;
+        let listen = found.listen;
+        let may_miss = listen.is_live() && found.presence_told < self.presence_count;
         let event = match found.require(Access::Read, now.wall) {
             Err(_) => Event::Ended(End::Expired),
             Ok(()) if state_vector.len() > self.limits.state_vector_bytes_max => {
@@ -117,8 +130,12 @@ impl Room {
                 Ok(peer) => self.catch_up(&peer),
             },
         };
+        let is_diff = matches!(event, Event::Diff { .. });
+        if is_diff && listen == Listen::InTurn {
+            self.ask_in_turn(session, effects);
+        }
         // The diff includes the updates that its cursor passes over, but not the presence.
-        let misses = may_miss && matches!(event, Event::Diff { .. });
+        let misses = may_miss && is_diff;
         effects.push(Effect::Tell { session, event });
         if misses {
             self.tell_presence(session, now, effects);
@@ -272,7 +289,7 @@ impl Room {
                 });
                 Ok(())
             }
-            Err(Fault::Rejected(Rejected::Gap)) if listen == Listen::Live => {
+            Err(Fault::Rejected(Rejected::Gap)) if listen.is_live() => {
                 self.incomplete(session, occasion, effects);
                 Ok(())
             }

@@ -1,0 +1,404 @@
+//! Owns the pump of Hocuspocus: many documents on one connection, each with its own session. Who is
+//! let in is in [`entrance`], what a session is told in [`speech`].
+//!
+//! A document that waits for its token or its room holds up no other. Only one that asks to be
+//! synced twice does: until it has its diff, nothing more is read.
+
+mod documents;
+mod entrance;
+mod ledger;
+mod speech;
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use self::documents::{Documents, Done, Stage};
+use super::App;
+use super::door::Witness;
+use super::jsonws::Budget;
+use super::line::{Line, Moved, READY_BYTES, Stop};
+use crate::auth::{Bearer, Denied};
+use crate::hub::attachment::Gone;
+use crate::hub::census::Seat;
+use crate::hub::{Attachment, Gathered};
+use crate::ids::Millis;
+use crate::room::message::Utterance;
+use crate::room::{End, Event};
+use crate::wire::hocuspocus::{self, Address, Ask, Envelope};
+use crate::wire::websocket::Message;
+use crate::wire::{Request, ask};
+
+/// What a client is told that is done with a document, as by its own server.
+const PROVIDER_INITIATED: &str = "provider_initiated";
+
+/// One connection of the Hocuspocus dialect.
+pub struct HocuspocusSocket<S> {
+    line: Line<S>,
+    app: App,
+    /// Whose token came with the upgrade: it serves where a document brings none.
+    presented: Result<Bearer, Denied>,
+    witness: Witness,
+    documents: Documents,
+    budget: Budget,
+    /// It counts as a connection of the first user who was let in.
+    seat: Option<Seat>,
+    /// By then somebody is.
+    entrance_until: Millis,
+    draining: Pin<Box<WaitForCancellationFutureOwned>>,
+    is_draining: bool,
+}
+
+/// What woke the pump.
+enum Step {
+    Moved(Moved),
+    Done(usize, Done),
+    Woken,
+    Draining,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
+    /// A socket whose handshake is done. `early` is what the peer sent along with it.
+    pub fn new(
+        io: S,
+        app: App,
+        presented: Result<Bearer, Denied>,
+        witness: Witness,
+        early: BytesMut,
+    ) -> Self {
+        let line = Line::new(io, app.hub.clone(), None, early);
+        let line = line.beating(hocuspocus::heartbeat().into());
+        let now = line.now().mono;
+        let limits = app.hub.limits();
+        Self {
+            budget: Budget::new(now, limits),
+            entrance_until: now.plus(limits.idle_ms_max),
+            draining: Box::pin(app.hub.draining().clone().cancelled_owned()),
+            line,
+            app,
+            presented,
+            witness,
+            documents: Documents::default(),
+            seat: None,
+            is_draining: false,
+        }
+    }
+
+    /// Moves bytes until the peer leaves or breaks the protocol, or the process drains. Returns the
+    /// close code, if we closed.
+    pub async fn run(mut self) -> Option<u16> {
+        let stop = match self.pump().await {
+            Ok(never) => match never {},
+            Err(stop) => stop,
+        };
+        if matches!(stop, Stop::Goodbye) {
+            for (_, inside) in self.documents.insides() {
+                inside.attachment.say_goodbye();
+            }
+        }
+        drop((self.documents, self.seat));
+        self.line.end(stop).await
+    }
+
+    async fn pump(&mut self) -> Result<std::convert::Infallible, Stop> {
+        loop {
+            self.messages().await?;
+            self.refill().await?;
+            let is_empty = self.documents.insides().next().is_none();
+            if self.is_draining && is_empty {
+                return Err(Stop::End(End::Unavailable));
+            }
+            let until = self.watch_terms()?;
+            let until = match self.seat {
+                Some(_) => until,
+                None if self.entrance_until <= self.line.now().mono => {
+                    return Err(Stop::End(End::Idle));
+                }
+                None => until.into_iter().chain([self.entrance_until]).min(),
+            };
+            let may_take = self.may_take();
+            self.line.wind(may_take, until).map_err(Stop::End)?;
+            let step = self.step().await?;
+            self.line.tick();
+            match step {
+                Step::Moved(moved) => self.line.note(&moved)?,
+                Step::Done(place, done) => self.done(place, done).await?,
+                Step::Woken => {}
+                Step::Draining => self.is_draining = true,
+            }
+        }
+    }
+
+    fn may_take(&self) -> bool {
+        self.line.takes() && !self.documents.is_held()
+    }
+
+    /// Does what whole messages ask for, one after the other.
+    async fn messages(&mut self) -> Result<(), Stop> {
+        while self.may_take() {
+            let bytes = match self.line.next()? {
+                None => break,
+                Some(Message::Binary(bytes)) => bytes,
+                Some(_) => return Err(Stop::End(End::Malformed("text message"))),
+            };
+            let envelope = hocuspocus::open(&bytes);
+            match envelope.map_err(|violation| Stop::End(violation.into()))? {
+                Envelope::Ping => self.line.push(hocuspocus::pong().into()),
+                Envelope::Pong => {}
+                Envelope::To { address, body } => self.take(address, body).await?,
+            }
+            // A busy room may have kept it waiting.
+            self.line.tick();
+        }
+        Ok(())
+    }
+
+    /// Takes a message about a document. What cannot be read ends that document alone.
+    async fn take(&mut self, address: &str, body: &[u8]) -> Result<(), Stop> {
+        let limits = self.app.hub.limits();
+        let read = hocuspocus::receive(body, limits.awareness_bytes_max);
+        let is_free = matches!(read, Ok(Ask::Room(_)));
+        if !is_free && !self.budget.take(self.line.now().mono, limits) {
+            return Err(Stop::End(End::TooFast));
+        }
+        let ask = match (read, self.documents.find(address)) {
+            (Ok(ask), _) => ask,
+            (Err(violation), Some(place)) => return self.end(place, &violation.into()),
+            (Err(violation), None) => {
+                self.close(address, &violation.into());
+                return Ok(());
+            }
+        };
+        if ask == Ask::Unknown {
+            return Ok(());
+        }
+        if ask == Ask::Close {
+            if let Some(place) = self.documents.find(address) {
+                self.leave(place);
+            }
+            self.say(|out| hocuspocus::write_close(out, address, PROVIDER_INITIATED));
+            return Ok(());
+        }
+        match (ask, self.place(address)) {
+            (Ask::Token(token), Some(place)) => {
+                self.knock(place, token);
+                Ok(())
+            }
+            (Ask::Token(_), None) => {
+                let reason = "too_many_requests: this socket has as many documents as it may have";
+                self.say(|out| hocuspocus::write_denied(out, address, reason));
+                Ok(())
+            }
+            // It is told so when its token comes.
+            (_, None) => Ok(()),
+            (ask, Some(place)) => self.serve(place, ask).await,
+        }
+    }
+
+    /// The place of a document, which is made unless there are too many.
+    fn place(&mut self, address: &str) -> Option<usize> {
+        let found = self.documents.find(address);
+        let has_room = self.documents.len() < self.app.hub.limits().rooms_per_socket_max;
+        found.or_else(|| has_room.then(|| self.documents.add(Address::new(address))))
+    }
+
+    /// The client is done with a document.
+    fn leave(&mut self, place: usize) {
+        if let Stage::Inside(mut inside) = self.documents.remove(place).stage {
+            inside.attachment.say_goodbye();
+        }
+    }
+
+    /// Asks the room, or holds what is asked until somebody is let in.
+    async fn serve(&mut self, place: usize, ask: Ask) -> Result<(), Stop> {
+        let is_sync = matches!(ask, Ask::Room(Request::Sync { .. }));
+        match &mut self.documents.at(place).stage {
+            Stage::Outside(outside) => {
+                outside.hold(ask);
+                let limits = self.app.hub.limits();
+                let (bytes, messages) = self.documents.waiting();
+                if bytes > limits.outside_bytes_max || messages > limits.outside_messages_max {
+                    return Err(Stop::Reset("too much waits for a token"));
+                }
+                Ok(())
+            }
+            Stage::Inside(inside) if !inside.held.is_empty() || (inside.awaits_diff && is_sync) => {
+                inside.held.push_back(ask);
+                Ok(())
+            }
+            Stage::Inside(_) => self.ask(place, ask).await,
+        }
+    }
+
+    /// Serves what was held, up to what has to wait for a diff.
+    async fn serve_held(&mut self, place: usize) -> Result<(), Stop> {
+        while let Some(inside) = self.documents.inside(place) {
+            let is_sync = matches!(inside.held.front(), Some(Ask::Room(Request::Sync { .. })));
+            if is_sync && inside.awaits_diff {
+                break;
+            }
+            let Some(ask) = inside.held.pop_front() else {
+                break;
+            };
+            self.ask(place, ask).await?;
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self, place: usize, ask: Ask) -> Result<(), Stop> {
+        match ask {
+            Ask::Room(request) => {
+                let document = self.documents.at(place);
+                if matches!(request, Request::Sync { .. }) {
+                    document.ledger.began();
+                }
+                self.request(place, request).await
+            }
+            Ask::Stateless(payload) => self.speak(place, &payload).await,
+            Ask::Token(_) | Ask::Close | Ask::Unknown => Ok(()),
+        }
+    }
+
+    /// Tells the room what the peer wants; waits while the room is busy.
+    async fn request(&mut self, place: usize, request: Request) -> Result<(), Stop> {
+        let document = self.documents.at(place);
+        let Stage::Inside(inside) = &mut document.stage else {
+            return Ok(());
+        };
+        let occasion = match &request {
+            Request::Submit { occasion, .. } => Some(*occasion),
+            Request::Sync { .. } | Request::Present(_) | Request::AskPresence => None,
+        };
+        inside.awaits_diff |= matches!(request, Request::Sync { .. });
+        let asked = inside.attachment.request(request).await;
+        if let (Ok(ticket), Some(occasion)) = (asked, occasion) {
+            document.ledger.submitted(ticket, occasion);
+            if document.ledger.len() > self.app.hub.limits().submissions_waiting_max {
+                return self.end(place, &End::TooFast);
+            }
+        }
+        match asked {
+            Ok(_) => Ok(()),
+            Err(Gone) => self.last_words(place),
+        }
+    }
+
+    /// A stateless payload is a message to everyone else in the room.
+    async fn speak(&mut self, place: usize, payload: &str) -> Result<(), Stop> {
+        if payload.len() > self.app.hub.limits().message_bytes_max {
+            let message = "there is more in it than the limit";
+            self.unsaid(place, "too_large", message);
+            return Ok(());
+        }
+        let Some(inside) = self.documents.inside(place) else {
+            return Ok(());
+        };
+        let utterance = Utterance {
+            event: hocuspocus::STATELESS_EVENT.into(),
+            payload: ask::text(payload),
+        };
+        match inside.attachment.say(utterance).await {
+            Ok(_) => Ok(()),
+            Err(Gone) => self.last_words(place),
+        }
+    }
+
+    /// The room is gone: it has said how before.
+    fn last_words(&mut self, place: usize) -> Result<(), Stop> {
+        while let Some(event) = self.next_event(place) {
+            self.tell(place, event)?;
+        }
+        match self.documents.inside(place) {
+            Some(_) => Err(Stop::End(End::Internal)),
+            None => Ok(()),
+        }
+    }
+
+    fn next_event(&mut self, place: usize) -> Option<Event> {
+        let inside = self.documents.inside(place)?;
+        inside.attachment.next_event()
+    }
+
+    /// Makes ready what the peer is to be told next, as far as it takes it.
+    async fn refill(&mut self) -> Result<(), Stop> {
+        while self.line.wants() > 0
+            && let Some(place) = self.documents.next_woken()
+        {
+            while self.line.wants() > 0
+                && let Some(event) = self.next_event(place)
+            {
+                self.tell(place, event)?;
+            }
+            let has_more = self.line.wants() == 0 || self.gather(place);
+            self.documents.at(place).is_woken |= has_more;
+            self.serve_held(place).await?;
+        }
+        // A reader that fell behind catches up once it has taken all it was sent before.
+        if self.line.is_drained() {
+            let mut insides = self.documents.insides();
+            let behind = insides.find_map(|(place, it)| Some((place, it.behind.take()?)));
+            drop(insides);
+            if let Some((place, state_vector)) = behind {
+                self.request(place, Request::Sync { state_vector }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes live frames of a document; whether there were any.
+    fn gather(&mut self, place: usize) -> bool {
+        let Some(inside) = self.documents.inside(place) else {
+            return false;
+        };
+        // What comes before an awaited diff would rest on what the peer does not have yet.
+        if inside.behind.is_some() || inside.awaits_diff {
+            return false;
+        }
+        let attachment: &mut Attachment = &mut inside.attachment;
+        let mut has_frames = false;
+        let gathered = self.line.fill(|frames| {
+            let before = frames.len();
+            let gathered = attachment.gather(READY_BYTES, frames);
+            has_frames = frames.len() > before;
+            gathered
+        });
+        if let Gathered::Behind(state_vector) = gathered {
+            inside.behind = Some(state_vector);
+        }
+        has_frames
+    }
+
+    /// Adds what is written, if anything is.
+    fn say(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut frame = Vec::new();
+        write(&mut frame);
+        if !frame.is_empty() {
+            self.line
+                .fill(|frames| frames.push_back(Bytes::from(frame)));
+        }
+    }
+
+    async fn step(&mut self) -> Result<Step, Stop> {
+        let may_take = self.may_take();
+        let step = poll_fn(|cx| {
+            if let Poll::Ready((place, done)) = self.documents.poll_done(cx) {
+                return Poll::Ready(Ok(Step::Done(place, done)));
+            }
+            if let Poll::Ready(moved) = self.line.poll_move(may_take, cx) {
+                return Poll::Ready(moved.map(Step::Moved));
+            }
+            if self.documents.poll_woken(cx).is_ready() {
+                return Poll::Ready(Ok(Step::Woken));
+            }
+            if !self.is_draining && self.draining.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(Step::Draining));
+            }
+            self.line.poll_rung(cx).map(|rung| Ok(Step::Moved(rung)))
+        });
+        Ok(step.await?)
+    }
+}
