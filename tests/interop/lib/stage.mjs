@@ -2,6 +2,7 @@
 // failure that shows the server's log.
 import { after, before, describe, test } from 'node:test'
 import { Client, converge } from './client.mjs'
+import { HocuspocusSocket } from './hocuspocus.mjs'
 import { EventStream, JsonClient } from './json.mjs'
 import { Proxy } from './proxy.mjs'
 import { PyClient } from './pycrdt.mjs'
@@ -88,6 +89,20 @@ export class Scene {
     const client = new Client({ base, room, token, ...others })
     this.later(() => client.destroy())
     return client
+  }
+
+  /** A Hocuspocus connection without documents. */
+  hocuspocus (options = {}) {
+    const socket = new HocuspocusSocket({ url: this.server.hocuspocus, ...options })
+    this.later(() => socket.destroy())
+    return socket
+  }
+
+  /** A Hocuspocus document that may be written, on a connection of its own unless it is given one. */
+  document (room, { token = writer(), socket, line, ...options } = {}) {
+    const document = (socket ?? this.hocuspocus({ line })).open(room, { token, ...options })
+    this.later(() => document.destroy())
+    return document
   }
 
   /** A pycrdt client, connected and synced. */
