@@ -118,6 +118,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         self
     }
 
+    /// The same, and a message over the limit is told by its beginning instead of ending all.
+    pub fn passing_over(mut self) -> Self {
+        self.decoder = self.decoder.passing_over();
+        self
+    }
+
     /// What time it was at the last step.
     pub fn now(&self) -> Now {
         self.now

@@ -71,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
         early: BytesMut,
     ) -> Self {
         let line = Line::new(io, app.hub.clone(), None, early);
-        let line = line.beating(hocuspocus::heartbeat().into());
+        let line = line.beating(hocuspocus::heartbeat().into()).passing_over();
         let now = line.now().mono;
         let limits = app.hub.limits();
         Self {
@@ -143,6 +143,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
             let bytes = match self.line.next()? {
                 None => break,
                 Some(Message::Binary(bytes)) => bytes,
+                Some(Message::TooLarge(beginning)) => {
+                    self.refuse_large(&beginning)?;
+                    continue;
+                }
                 Some(_) => return Err(Stop::End(End::Malformed("text message"))),
             };
             let envelope = hocuspocus::open(&bytes);
@@ -155,6 +159,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
             self.line.tick();
         }
         Ok(())
+    }
+
+    /// A provider would come back with the same: its document ends, and the socket stays.
+    fn refuse_large(&mut self, beginning: &[u8]) -> Result<(), Stop> {
+        let Ok(Envelope::To { address, .. }) = hocuspocus::open(beginning) else {
+            return Err(Stop::End(End::TooLarge));
+        };
+        match self.documents.find(address) {
+            Some(place) => self.end(place, &End::TooLarge),
+            None => {
+                self.close(address, &End::TooLarge);
+                Ok(())
+            }
+        }
     }
 
     /// Takes a message about a document. What cannot be read ends that document alone.

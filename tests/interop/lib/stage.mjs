@@ -12,6 +12,7 @@ import { Server } from './server.mjs'
 import { openStore, STORES } from './store.mjs'
 import { admin, writer } from './token.mjs'
 import { show } from './wait.mjs'
+import { Wire } from './wire.mjs'
 
 /** How long one test may take before it is called hung. */
 const TEST_MS = 180_000
@@ -103,6 +104,13 @@ export class Scene {
     const document = (socket ?? this.hocuspocus({ line })).open(room, { token, ...options })
     this.later(() => document.destroy())
     return document
+  }
+
+  /** A Hocuspocus socket without a provider. */
+  async wire (options) {
+    const wire = await Wire.open(this.server.hocuspocus, options)
+    this.later(() => wire.destroy())
+    return wire
   }
 
   /** A pycrdt client, connected and synced. */
