@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn hp13_who_has_an_address_of_its_own_gets_every_frame_under_it() {
+    fn hp14_who_has_an_address_of_its_own_gets_every_frame_under_it() {
         let ring = Arc::new(Ring::new(Dialect::Hocuspocus, 0, Bytes::new()));
         let (mut plain, mut own) = (ring.cursor(), ring.cursor());
         own.readdress(Address::new("r\0mine"));

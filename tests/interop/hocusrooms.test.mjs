@@ -217,6 +217,23 @@ onEachStore('hocuspocus rooms', (check) => {
     assert.deepEqual(json, { map: { n: 2 } })
   })
 
+  check('HP24 who asks again and again is answered each time, and nobody else waits', async (scene) => {
+    const [room, other] = [scene.room(), scene.room()]
+    const source = scene.document(room)
+    source.map.set('large', 'x'.repeat(1 << 20))
+    await source.saved()
+    const wire = await scene.wire()
+    for (const name of [room, other]) wire.send(auth(name, writer()))
+    const times = 100
+    for (let n = 0; n < times; n++) wire.send(about(room, step1(NOTHING)))
+    wire.send(about(other, step1(NOTHING)))
+    await wire.frame('the other', (frame) => frame.address === other && frame.step === 1)
+    const steps = () => wire.frames.filter((frame) => frame.address === room && frame.kind === 'sync')
+    await wire.frame('the last', () => steps().filter((frame) => frame.step === 1).length === times)
+    assert.equal(steps().filter((frame) => frame.step === 0).length, times)
+    await scene.mustBeHealthy(room)
+  })
+
   check('HP18 what cannot be read ends its document, and nobody else is harmed', async (scene) => {
     const [room, other] = [scene.room(), scene.room()]
     const witness = await scene.document(room, { token: writer('bob') }).synced()
@@ -311,3 +328,26 @@ onEachStore('hocuspocus rooms', (check) => {
     assert.equal((await flood.ended()).code, 4529)
   })
 })
+
+onEachStore('hocuspocus drains', (check) => {
+  check('HP20 a drain closes the socket with 4503 when all is kept, and providers come back', async (scene) => {
+    const server = await scene.serve()
+    for (const line of [4, 3]) {
+      const socket = scene.hocuspocus({ line })
+      const rooms = [scene.room(), scene.room(), scene.room()]
+      const documents = rooms.map((room) => scene.document(room, { socket }))
+      await Promise.all(documents.map((document) => document.synced()))
+      documents.forEach((document, i) => document.map.set('before', i))
+      assert.deepEqual(await server.stop(), { code: 0, signal: null })
+      assert.equal(socket.closes[0].code, 4503)
+      assert.match(socket.closes[0].reason, /^unavailable; retry after \d+ ms$/)
+      documents.forEach((document, i) => document.map.set('meanwhile', i))
+      await server.restart()
+      for (const [i, document] of documents.entries()) {
+        await document.saved()
+        const { json } = await scene.admin('GET', rooms[i], '/doc')
+        assert.deepEqual(json, { map: { before: i, meanwhile: i } })
+      }
+    }
+  })
+}, { own: true })

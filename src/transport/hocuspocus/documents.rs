@@ -8,10 +8,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Made, made};
 use crate::auth::{Bearer, Denied, Secret};
 use crate::hub::{Attachment, Denial};
 use crate::ids::UnixMillis;
+use crate::room::index::StateVector;
 use crate::room::message::Presented;
 use crate::room::{Access, Grant, Occasion};
 use crate::wire::Request;
@@ -101,9 +102,10 @@ impl Outside {
             // The client counts anew.
             Ask::Room(Request::Sync { .. }) => self.passed_over = 0,
             Ask::Room(Request::Present(_)) => {}
-            Ask::Room(Request::Submit { occasion, .. }) => {
+            Ask::Room(Request::Submit { occasion, update }) => {
                 // The answer to the next question has it.
-                self.passed_over += usize::from(*occasion == Occasion::Edit);
+                let is_counted = *occasion == Occasion::Edit && !self.is_older(update);
+                self.passed_over += usize::from(is_counted);
                 return;
             }
             Ask::Room(Request::AskPresence)
@@ -115,6 +117,15 @@ impl Outside {
         self.held.retain(|held| !is_alike(held, &ask));
         self.held.push_back(ask);
         self.bytes = self.held.iter().map(weight).sum();
+    }
+
+    /// Whether an update was made before its client asked to be synced.
+    fn is_older(&self, update: &[u8]) -> bool {
+        let asked = self.held.iter().find_map(|ask| match ask {
+            Ask::Room(Request::Sync { state_vector }) => StateVector::parse(state_vector).ok(),
+            _ => None,
+        });
+        asked.is_some_and(|state_vector| made(update, &state_vector) == Made::Before)
     }
 
     /// It is told that it is not let in: what it would say inside is held no more.

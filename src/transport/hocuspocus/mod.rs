@@ -270,9 +270,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
     async fn ask(&mut self, place: usize, ask: Ask) -> Result<(), Stop> {
         match ask {
             Ask::Room(request) => {
-                let document = self.documents.at(place);
-                if matches!(request, Request::Sync { .. }) {
-                    document.ledger.began();
+                if let Request::Sync { state_vector } = &request {
+                    self.documents.at(place).ledger.began(state_vector);
                 }
                 self.request(place, request).await
             }
@@ -287,14 +286,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
         let Stage::Inside(inside) = &mut document.stage else {
             return Ok(());
         };
-        let occasion = match &request {
-            Request::Submit { occasion, .. } => Some(*occasion),
+        let submitted = match &request {
+            Request::Submit { occasion, update } => Some((*occasion, update.clone())),
             Request::Sync { .. } | Request::Present(_) | Request::AskPresence => None,
         };
         inside.awaits_diff |= matches!(request, Request::Sync { .. });
         let asked = inside.attachment.request(request).await;
-        if let (Ok(ticket), Some(occasion)) = (asked, occasion) {
-            document.ledger.submitted(ticket, occasion);
+        if let (Ok(ticket), Some((occasion, update))) = (asked, submitted) {
+            document.ledger.submitted(ticket, occasion, &update);
             if document.ledger.len() > self.app.hub.limits().submissions_waiting_max {
                 return self.end(place, &End::TooFast);
             }

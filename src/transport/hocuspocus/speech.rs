@@ -63,16 +63,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
     fn refused(&mut self, place: usize, ticket: Ticket, refusal: &Refusal) -> Result<(), Stop> {
         let document = self.documents.at(place);
         let address = document.address.clone();
-        let Some(is_counted) = document.ledger.refused(ticket) else {
+        let Some((is_counted, kept)) = document.ledger.refused(ticket) else {
             self.unsaid(place, refusal.code(), &refusal.to_string());
             return match refusal {
                 Refusal::Expired => self.expire(place),
                 _ => Ok(()),
             };
         };
-        if is_counted {
-            self.say(|out| hocuspocus::write_sync_status(out, address.as_str(), false));
-        }
+        self.say(|out| {
+            let mut tell = |is_kept| hocuspocus::write_sync_status(out, address.as_str(), is_kept);
+            (0..kept).for_each(|_| tell(true));
+            if is_counted {
+                tell(false);
+            }
+        });
         let end = match refusal {
             Refusal::Forbidden => return Ok(()),
             // What a room that drains does not take comes again to the next process.
