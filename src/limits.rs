@@ -12,6 +12,14 @@ pub const USER_ID_BYTES_MAX: usize = 255;
 /// The shortest secret for HS256: as long as its hash (RFC 7518, 3.2), or it can be guessed.
 pub const JWT_SECRET_BYTES_MIN: usize = 32;
 
+/// How long before its end a client is asked for a fresh token: long enough to fetch one. A quarter
+/// of its time, if that is less.
+pub const TOKEN_AHEAD_MS: i64 = 60_000;
+
+/// Submissions of a Hocuspocus document that were neither kept nor refused: what leaves a gap stays
+/// until something closes it. A backlog has room for fewer.
+pub const SUBMISSIONS_WAITING_MAX: usize = 65_536;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -84,12 +92,6 @@ pub struct Limits {
     pub outside_bytes_max: usize,
     /// The same by number.
     pub outside_messages_max: usize,
-    /// Submissions of a document that were neither kept nor refused: what leaves a gap stays here
-    /// until something closes it.
-    pub submissions_waiting_max: usize,
-    /// How long before its end the client is asked for a fresh token, at most; a quarter of its
-    /// time, at least.
-    pub token_ahead_ms: u64,
 
     // What any socket may do.
     /// Messages at once: what was made offline, or the cursors of a fast hand.
@@ -212,8 +214,6 @@ impl Default for Limits {
             pushes_waiting_max: 512,
             outside_bytes_max: 5 * MIB,
             outside_messages_max: 1_000,
-            submissions_waiting_max: 65_536,
-            token_ahead_ms: 60_000,
             messages_burst_max: 4_000,
             messages_per_second_max: 500,
             rooms_max: 100_000,

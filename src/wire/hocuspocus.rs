@@ -456,7 +456,10 @@ mod tests {
             event: "ring".into(),
             payload: Json("[1]".into()),
         };
-        let json = r#"{"type":"message","room":"doc","event":"ring","payload":[1],"userId":"ada","clientId":"1","timestamp":"1970-01-01T00:00:00.000Z"}"#;
+        let json = concat!(
+            r#"{"type":"message","room":"doc","event":"ring","payload":[1],"#,
+            r#""userId":"ada","clientId":"1","timestamp":"1970-01-01T00:00:00.000Z"}"#
+        );
         assert_eq!(text_of(&room, &said), "a\n");
         let told = Said {
             utterance: other,

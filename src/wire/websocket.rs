@@ -15,7 +15,7 @@ const CONTROL_BYTES_MAX: usize = 125;
 pub const HEADER_BYTES_MAX: usize = 10;
 
 /// So much of a message over the limit is told.
-const BEGINNING_BYTES: usize = 1_024;
+pub const BEGINNING_BYTES: usize = 1_024;
 
 /// Frames so many times as large as a message may be are not passed over any more.
 const PASSED_OVER_TIMES: usize = 16;

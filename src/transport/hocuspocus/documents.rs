@@ -12,6 +12,7 @@ use super::ledger::{Ledger, Made, made};
 use crate::auth::{Bearer, Denied, Secret};
 use crate::hub::{Attachment, Denial};
 use crate::ids::UnixMillis;
+use crate::limits::TOKEN_AHEAD_MS;
 use crate::room::index::StateVector;
 use crate::room::message::Presented;
 use crate::room::{Access, Grant, Occasion};
@@ -193,13 +194,13 @@ pub struct Inside {
 
 impl Inside {
     /// A session that begins, with what was held before.
-    pub fn new(entered: Entered, now: UnixMillis, ahead_ms: u64, held: VecDeque<Ask>) -> Self {
+    pub fn new(entered: Entered, now: UnixMillis, held: VecDeque<Ask>) -> Self {
         let Entered { attachment, grant } = entered;
         Self {
             attachment,
             user: grant.identity.user.clone(),
             access: grant.access,
-            term: Term::of(grant.expires_at, now, ahead_ms),
+            term: Term::of(grant.expires_at, now),
             awaits_diff: false,
             held,
             behind: None,
@@ -221,10 +222,10 @@ pub struct Term {
 
 impl Term {
     /// The term of a token that was just checked.
-    pub fn of(until: Option<UnixMillis>, now: UnixMillis, ahead_ms: u64) -> Option<Self> {
+    pub fn of(until: Option<UnixMillis>, now: UnixMillis) -> Option<Self> {
         let until = until?;
         let left_ms = (until.0 - now.0).max(0);
-        let ahead_ms = (left_ms / 4).min(ahead_ms as i64);
+        let ahead_ms = (left_ms / 4).min(TOKEN_AHEAD_MS);
         Some(Self {
             until,
             ask_at: UnixMillis(until.0 - ahead_ms),

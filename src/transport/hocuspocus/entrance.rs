@@ -84,7 +84,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
         self.note(place, "join", Some(&identity), true);
         let census = self.app.hub.census();
         self.seat.get_or_insert_with(|| census.seat(&identity.user));
-        let ahead_ms = self.app.hub.limits().token_ahead_ms;
         let now = self.line.now().wall;
         let document = self.documents.at(place);
         let Stage::Outside(outside) = &mut document.stage else {
@@ -92,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
         };
         let resumes = outside.was_inside && !outside.asks_to_sync();
         let (passed_over, next_token) = (outside.passed_over, outside.next_token.take());
-        let mut inside = Inside::new(entered, now, ahead_ms, outside.unhold());
+        let mut inside = Inside::new(entered, now, outside.unhold());
         if !document.address.is_plain() {
             inside.attachment.readdress(document.address.clone());
         }
@@ -149,7 +148,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
     }
 
     async fn refreshed(&mut self, place: usize, bearer: Bearer) -> Result<(), Stop> {
-        let ahead_ms = self.app.hub.limits().token_ahead_ms;
         let now = self.line.now().wall;
         let document = self.documents.at(place);
         let (Stage::Inside(inside), Ok(room)) = (&mut document.stage, document.address.room())
@@ -168,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
             }
         };
         inside.access = grant.access;
-        inside.term = Term::of(grant.expires_at, now, ahead_ms);
+        inside.term = Term::of(grant.expires_at, now);
         let (access, renewed) = (inside.access, inside.attachment.renew(grant).await);
         if let Err(Gone) = renewed {
             return self.last_words(place);

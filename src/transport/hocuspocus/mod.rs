@@ -1,5 +1,5 @@
 //! Owns the pump of Hocuspocus: many documents on one connection, each with its own session. Who is
-//! let in is in [`entrance`], what a session is told in [`speech`].
+//! let in is in [`entrance`], what clients ask for in [`service`], what they are told in [`speech`].
 //!
 //! A document that waits for its token or its room holds up no other. Only one that asks to be
 //! synced twice does: until it has its diff, nothing more is read.
@@ -7,6 +7,7 @@
 mod documents;
 mod entrance;
 mod ledger;
+mod service;
 mod speech;
 
 use std::future::{Future, poll_fn};
@@ -23,15 +24,13 @@ use super::door::Witness;
 use super::jsonws::Budget;
 use super::line::{Line, Moved, READY_BYTES, Stop};
 use crate::auth::{Bearer, Denied};
-use crate::hub::attachment::Gone;
 use crate::hub::census::Seat;
 use crate::hub::{Attachment, Gathered};
 use crate::ids::Millis;
-use crate::room::message::Utterance;
 use crate::room::{End, Event};
+use crate::wire::Request;
 use crate::wire::hocuspocus::{self, Address, Ask, Envelope};
 use crate::wire::websocket::Message;
-use crate::wire::{Request, ask};
 
 /// What a client is told that is done with a document, as by its own server.
 const PROVIDER_INITIATED: &str = "provider_initiated";
@@ -228,99 +227,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
     fn leave(&mut self, place: usize) {
         if let Stage::Inside(mut inside) = self.documents.remove(place).stage {
             inside.attachment.say_goodbye();
-        }
-    }
-
-    /// Asks the room, or holds what is asked until somebody is let in.
-    async fn serve(&mut self, place: usize, ask: Ask) -> Result<(), Stop> {
-        let is_sync = matches!(ask, Ask::Room(Request::Sync { .. }));
-        match &mut self.documents.at(place).stage {
-            Stage::Outside(outside) => {
-                outside.hold(ask);
-                let limits = self.app.hub.limits();
-                let (bytes, messages) = self.documents.waiting();
-                if bytes > limits.outside_bytes_max || messages > limits.outside_messages_max {
-                    return Err(Stop::Reset("too much waits for a token"));
-                }
-                Ok(())
-            }
-            Stage::Inside(inside) if !inside.held.is_empty() || (inside.awaits_diff && is_sync) => {
-                inside.held.push_back(ask);
-                Ok(())
-            }
-            Stage::Inside(_) => self.ask(place, ask).await,
-        }
-    }
-
-    /// Serves what was held, up to what has to wait for a diff.
-    async fn serve_held(&mut self, place: usize) -> Result<(), Stop> {
-        while let Some(inside) = self.documents.inside(place) {
-            let is_sync = matches!(inside.held.front(), Some(Ask::Room(Request::Sync { .. })));
-            if is_sync && inside.awaits_diff {
-                break;
-            }
-            let Some(ask) = inside.held.pop_front() else {
-                break;
-            };
-            self.ask(place, ask).await?;
-        }
-        Ok(())
-    }
-
-    async fn ask(&mut self, place: usize, ask: Ask) -> Result<(), Stop> {
-        match ask {
-            Ask::Room(request) => {
-                if let Request::Sync { state_vector } = &request {
-                    self.documents.at(place).ledger.began(state_vector);
-                }
-                self.request(place, request).await
-            }
-            Ask::Stateless(payload) => self.speak(place, &payload).await,
-            Ask::Token(_) | Ask::Close | Ask::Unknown => Ok(()),
-        }
-    }
-
-    /// Tells the room what the peer wants; waits while the room is busy.
-    async fn request(&mut self, place: usize, request: Request) -> Result<(), Stop> {
-        let document = self.documents.at(place);
-        let Stage::Inside(inside) = &mut document.stage else {
-            return Ok(());
-        };
-        let submitted = match &request {
-            Request::Submit { occasion, update } => Some((*occasion, update.clone())),
-            Request::Sync { .. } | Request::Present(_) | Request::AskPresence => None,
-        };
-        inside.awaits_diff |= matches!(request, Request::Sync { .. });
-        let asked = inside.attachment.request(request).await;
-        if let (Ok(ticket), Some((occasion, update))) = (asked, submitted) {
-            document.ledger.submitted(ticket, occasion, &update);
-            if document.ledger.len() > self.app.hub.limits().submissions_waiting_max {
-                return self.end(place, &End::TooFast);
-            }
-        }
-        match asked {
-            Ok(_) => Ok(()),
-            Err(Gone) => self.last_words(place),
-        }
-    }
-
-    /// A stateless payload is a message to everyone else in the room.
-    async fn speak(&mut self, place: usize, payload: &str) -> Result<(), Stop> {
-        if payload.len() > self.app.hub.limits().message_bytes_max {
-            let message = "there is more in it than the limit";
-            self.unsaid(place, "too_large", message);
-            return Ok(());
-        }
-        let Some(inside) = self.documents.inside(place) else {
-            return Ok(());
-        };
-        let utterance = Utterance {
-            event: hocuspocus::STATELESS_EVENT.into(),
-            payload: ask::text(payload),
-        };
-        match inside.attachment.say(utterance).await {
-            Ok(_) => Ok(()),
-            Err(Gone) => self.last_words(place),
         }
     }
 
