@@ -217,5 +217,5 @@ fn te10_who_is_asked_in_turn_is_asked_as_often_as_it_asks() {
     world.tell(answer);
     let events = told(&world.submit(1, &ada.set("t1", "name", "eggs")), 1);
     assert!(matches!(&events[..], [Event::Missing { .. }]), "{events:?}");
-    assert_eq!(world.room.json(), r#"{"t1":{"name":"milk"}}"#);
+    assert_eq!(world.room.json(), r#"{"tasks":{"t1":{"name":"milk"}}}"#);
 }

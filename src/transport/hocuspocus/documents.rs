@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use super::ledger::{Ledger, Made, made};
 use crate::auth::{Bearer, Denied, Secret};
 use crate::hub::{Attachment, Denial};
-use crate::ids::UnixMillis;
+use crate::ids::{Millis, UnixMillis};
 use crate::limits::TOKEN_AHEAD_MS;
 use crate::room::index::StateVector;
 use crate::room::message::Presented;
@@ -33,6 +33,8 @@ pub struct Document {
     pub stage: Stage,
     /// What its client counts as unsaved.
     pub ledger: Ledger,
+    /// When its client sent something last.
+    pub heard_at: Millis,
     /// There may be something to tell.
     pub is_woken: bool,
 }
@@ -94,15 +96,17 @@ impl Outside {
 
     /// Holds what came, or as much of it as will be needed.
     pub fn hold(&mut self, ask: Ask) {
+        if matches!(ask, Ask::Room(Request::Sync { .. })) {
+            // The client counts anew.
+            self.passed_over = 0;
+        }
         if !self.is_turned_away {
             self.bytes += weight(&ask);
             self.held.push_back(ask);
             return;
         }
         match &ask {
-            // The client counts anew.
-            Ask::Room(Request::Sync { .. }) => self.passed_over = 0,
-            Ask::Room(Request::Present(_)) => {}
+            Ask::Room(Request::Sync { .. } | Request::Present(_)) => {}
             Ask::Room(Request::Submit { occasion, update }) => {
                 // The answer to the next question has it.
                 let is_counted = *occasion == Occasion::Edit && !self.is_older(update);
@@ -118,6 +122,12 @@ impl Outside {
         self.held.retain(|held| !is_alike(held, &ask));
         self.held.push_back(ask);
         self.bytes = self.held.iter().map(weight).sum();
+    }
+
+    /// A token came: what follows on it is held.
+    pub fn begin(&mut self, entering: Errand<Result<Entered, Shut>>) {
+        self.entering = Some(entering);
+        self.is_turned_away = false;
     }
 
     /// Whether an update was made before its client asked to be synced.
@@ -307,6 +317,7 @@ impl Documents {
             address,
             stage: Stage::Outside(Outside::default()),
             ledger: Ledger::default(),
+            heard_at: Millis(0),
             is_woken: false,
         });
         self.all.len() - 1

@@ -42,7 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
             Ok(room) => {
                 let entering = self.check(token).enter(room);
                 if let Stage::Outside(outside) = &mut self.documents.at(place).stage {
-                    outside.entering = Some(Box::pin(entering));
+                    outside.begin(Box::pin(entering));
                 }
             }
             Err(invalid) => self.turn_away(place, &format!("malformed: {invalid}")),

@@ -6,7 +6,8 @@
 //!
 //! What a provider made while it was away it sends after it asked, though its count began anew with
 //! that: updates that the question's state vector has are answered by the sync alone. Those that
-//! only delete do not say when they were made, and wait for it.
+//! only delete do not say when they were made: they are answered late, when nothing else is on its
+//! way that the client would take for saved by that.
 
 use std::collections::VecDeque;
 
@@ -25,6 +26,8 @@ pub struct Ledger {
     turns: u32,
     /// Answers to come that the client does not count: it was asked because of a gap.
     uncounted: u32,
+    /// Answers for when nothing is on its way.
+    late: usize,
     /// What the client had when its count began, until it answers.
     began_with: Option<StateVector>,
 }
@@ -34,8 +37,8 @@ struct Entry {
     ticket: Ticket,
     occasion: Occasion,
     is_counted: bool,
-    /// It is told together with the answer that follows.
-    is_held: bool,
+    /// It may be older than the count.
+    is_late: bool,
 }
 
 /// When an update was made, as far as that can be seen.
@@ -70,6 +73,7 @@ impl Ledger {
     /// The client asked to be synced: what it counted before, it counts no more.
     pub fn began(&mut self, state_vector: &[u8]) {
         self.waiting.clear();
+        self.late = 0;
         self.turns += 1;
         // One that cannot be read ends the session.
         self.began_with = StateVector::parse(state_vector).ok();
@@ -85,13 +89,13 @@ impl Ledger {
 
     /// The client sent something to the room.
     pub fn submitted(&mut self, ticket: Ticket, occasion: Occasion, update: &[u8]) {
-        let (mut is_counted, mut is_held) = (true, false);
+        let (mut is_counted, mut is_late) = (true, false);
         match (occasion, &self.began_with) {
             (Occasion::Edit, None) => {}
             (Occasion::Edit, Some(began_with)) => {
                 let made = made(update, began_with);
                 is_counted = made != Made::Before;
-                is_held = made == Made::Unknown;
+                is_late = made == Made::Unknown;
             }
             (Occasion::Answer, _) if self.uncounted > 0 => {
                 self.uncounted -= 1;
@@ -103,7 +107,7 @@ impl Ledger {
             ticket,
             occasion,
             is_counted,
-            is_held,
+            is_late,
         });
     }
 
@@ -123,7 +127,7 @@ impl Ledger {
             ticket: STRANDED,
             occasion: Occasion::Edit,
             is_counted: true,
-            is_held: false,
+            is_late: false,
         };
         self.waiting
             .extend(std::iter::repeat_with(passed).take(edits));
@@ -143,36 +147,40 @@ impl Ledger {
         let Some(place) = self.place(ticket) else {
             return 0;
         };
-        let entry = &mut self.waiting[place];
-        match entry.occasion {
-            // What the room passed over because of a gap is in it.
-            Occasion::Answer => {
-                let done = self.waiting.drain(..=place);
-                done.filter(|entry| entry.is_counted).count()
-            }
-            Occasion::Edit if entry.is_held => {
-                entry.ticket = STRANDED;
-                0
-            }
-            Occasion::Edit => {
-                let done = self.waiting.remove(place);
-                usize::from(done.is_some_and(|entry| entry.is_counted))
+        // What the room passed over because of a gap is in the answer that follows.
+        let first = match self.waiting[place].occasion {
+            Occasion::Answer => 0,
+            Occasion::Edit => place,
+        };
+        let mut told = 0;
+        for done in self.waiting.drain(first..=place) {
+            let counts = usize::from(done.is_counted);
+            match done.is_late {
+                true => self.late += counts,
+                false => told += counts,
             }
         }
+        told
     }
 
-    /// It changed nothing; whether the client is told so, and of how many others that they are
-    /// kept. What was no submission is not known here.
-    pub fn refused(&mut self, ticket: Ticket) -> Option<(bool, usize)> {
+    /// It changed nothing; whether the client is told so. What was no submission is not known here.
+    pub fn refused(&mut self, ticket: Ticket) -> Option<bool> {
         let place = self.place(ticket)?;
         let refused = self.waiting.remove(place)?;
-        if refused.occasion == Occasion::Edit {
-            return Some((refused.is_counted, 0));
+        Some(refused.is_counted)
+    }
+
+    /// Whether the client is still to be told of something that is kept.
+    pub fn is_late(&self) -> bool {
+        self.late > 0
+    }
+
+    /// Nothing came for a while; how often the client is told now that something is kept.
+    pub fn catch_up(&mut self) -> usize {
+        match self.waiting.is_empty() {
+            true => std::mem::take(&mut self.late),
+            false => 0,
         }
-        let before = self.waiting.len();
-        self.waiting
-            .retain(|entry| !(entry.is_held && entry.ticket == STRANDED));
-        Some((refused.is_counted, before - self.waiting.len()))
     }
 
     fn place(&self, ticket: Ticket) -> Option<usize> {
@@ -214,7 +222,7 @@ mod tests {
         assert_eq!(kept(&mut ledger, [3, 4]), 2);
         assert_eq!(kept(&mut ledger, [3, 4]), 0);
         edit(&mut ledger, 5);
-        assert_eq!(ledger.refused(Ticket(5)), Some((true, 0)));
+        assert_eq!(ledger.refused(Ticket(5)), Some(true));
         assert_eq!(ledger.refused(Ticket(6)), None, "no submission");
         answer(&mut ledger, 7);
         assert_eq!(kept(&mut ledger, [7]), 1, "nobody asked for it");
@@ -281,19 +289,19 @@ mod tests {
         assert_eq!(kept(&mut ledger, [1, 2, 3]), 1, "the new one");
         answer(&mut ledger, 4);
         send(&mut ledger, 5, &DELETES);
-        assert_eq!(
-            kept(&mut ledger, [4, 5]),
-            3,
-            "both that delete, and the answer"
-        );
+        assert_eq!(kept(&mut ledger, [4]), 1);
+        assert_eq!((ledger.is_late(), ledger.catch_up()), (true, 0));
+        assert_eq!(kept(&mut ledger, [5]), 1, "it was made after the answer");
+        assert_eq!((ledger.catch_up(), ledger.is_late()), (1, false));
 
+        send(&mut ledger, 6, &DELETES);
         ledger.began(&STATE_VECTOR);
         ledger.asked();
-        send(&mut ledger, 6, &DELETES);
-        answer(&mut ledger, 7);
-        assert_eq!(kept(&mut ledger, [6]), 0);
-        assert_eq!(ledger.refused(Ticket(7)), Some((true, 1)));
-        assert_eq!(ledger.len(), 0);
+        send(&mut ledger, 7, &DELETES);
+        answer(&mut ledger, 8);
+        assert_eq!(ledger.refused(Ticket(8)), Some(true));
+        assert_eq!(kept(&mut ledger, [6, 7]), 0);
+        assert_eq!((ledger.catch_up(), ledger.len()), (1, 0));
     }
 
     #[test]

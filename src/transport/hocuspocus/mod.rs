@@ -111,7 +111,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
             if self.is_draining && is_empty {
                 return Err(Stop::End(End::Unavailable));
             }
-            let until = self.watch_terms()?;
+            let late = self.catch_up();
+            let until = self.watch_terms()?.into_iter().chain(late).min();
             let until = match self.seat {
                 Some(_) => until,
                 None if self.entrance_until <= self.line.now().mono => {

@@ -74,6 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
         inside.awaits_diff |= matches!(request, Request::Sync { .. });
         let asked = inside.attachment.request(request).await;
         if let (Ok(ticket), Some((occasion, update))) = (asked, submitted) {
+            document.heard_at = self.line.now().mono;
             document.ledger.submitted(ticket, occasion, &update);
             if document.ledger.len() > SUBMISSIONS_WAITING_MAX {
                 return self.end(place, &End::TooFast);

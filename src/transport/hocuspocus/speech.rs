@@ -7,10 +7,14 @@ use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{HocuspocusSocket, Stop};
+use crate::ids::Millis;
 use crate::room::{End, Event, Refusal, Ticket};
 use crate::transport::speech::{EMPTY_UPDATE, shared};
 use crate::wire::Code;
 use crate::wire::hocuspocus::{self, Address};
+
+/// Longer than an update is on its way to the server.
+const QUIET_MS: u64 = 1_000;
 
 /// A stateless payload of the server: a message was not told to anybody.
 #[derive(Serialize)]
@@ -48,9 +52,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
             }
             Event::Kept { tickets, .. } => {
                 let count = document.ledger.kept(&tickets);
-                self.say(|out| {
-                    (0..count).for_each(|_| hocuspocus::write_sync_status(out, to, true));
-                });
+                self.say_kept(&address, count);
             }
             Event::Refused { ticket, refusal } => return self.refused(place, ticket, &refusal),
             // Only who speaks JSON pushes operations.
@@ -60,23 +62,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
         Ok(())
     }
 
+    /// Tells what is told late, where nothing came for a while; says when to look again.
+    pub(super) fn catch_up(&mut self) -> Option<Millis> {
+        let now = self.line.now().mono;
+        let mut next: Option<Millis> = None;
+        for place in 0..self.documents.len() {
+            let document = self.documents.at(place);
+            if !document.ledger.is_late() {
+                continue;
+            }
+            let mut due = document.heard_at.plus(QUIET_MS);
+            if due <= now {
+                let count = document.ledger.catch_up();
+                let address = document.address.clone();
+                self.say_kept(&address, count);
+                due = now.plus(QUIET_MS);
+            }
+            if self.documents.at(place).ledger.is_late() {
+                next = Some(next.map_or(due, |next| next.min(due)));
+            }
+        }
+        next
+    }
+
+    fn say_kept(&mut self, address: &Address, count: usize) {
+        let to = address.as_str();
+        self.say(|out| (0..count).for_each(|_| hocuspocus::write_sync_status(out, to, true)));
+    }
+
     fn refused(&mut self, place: usize, ticket: Ticket, refusal: &Refusal) -> Result<(), Stop> {
         let document = self.documents.at(place);
         let address = document.address.clone();
-        let Some((is_counted, kept)) = document.ledger.refused(ticket) else {
+        let Some(is_counted) = document.ledger.refused(ticket) else {
             self.unsaid(place, refusal.code(), &refusal.to_string());
             return match refusal {
                 Refusal::Expired => self.expire(place),
                 _ => Ok(()),
             };
         };
-        self.say(|out| {
-            let mut tell = |is_kept| hocuspocus::write_sync_status(out, address.as_str(), is_kept);
-            (0..kept).for_each(|_| tell(true));
-            if is_counted {
-                tell(false);
-            }
-        });
+        if is_counted {
+            self.say(|out| hocuspocus::write_sync_status(out, address.as_str(), false));
+        }
         let end = match refusal {
             Refusal::Forbidden => return Ok(()),
             // What a room that drains does not take comes again to the next process.

@@ -82,14 +82,15 @@ export class HocuspocusDocument {
 
   /** What others look like from here: `[clientId, state]` without our own. */
   others () {
-    return [...this.awareness.getStates()].filter(([clientId]) => clientId !== this.id)
+    return [...this.awareness?.getStates() ?? []].filter(([clientId]) => clientId !== this.id)
   }
 
   /** What wakes those who wait for it. */
   signals () {
     const { provider } = this
     const names = ['synced', 'unsyncedChanges', 'authenticated', 'authenticationFailed', 'stateless', 'close', 'status']
-    return [[this.doc, 'update'], [this.awareness, 'change'], [this.socket.wire, 'message'], [this.socket.wire, 'status'],
+    const presence = this.awareness ? [[this.awareness, 'change']] : []
+    return [[this.doc, 'update'], [this.socket.wire, 'message'], [this.socket.wire, 'status'], ...presence,
       ...names.map((name) => [provider, name])]
   }
 
