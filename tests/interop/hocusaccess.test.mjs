@@ -4,7 +4,8 @@ import * as Y from 'yjs'
 import { step1, NOTHING, update } from './lib/frames.mjs'
 import { about, auth } from './lib/hocuspocus.mjs'
 import { onEachStore } from './lib/stage.mjs'
-import { reader, writer } from './lib/token.mjs'
+import { admin, reader, writer } from './lib/token.mjs'
+import { poll } from './lib/wait.mjs'
 import { Wire } from './lib/wire.mjs'
 
 const EMPTY = { map: {}, list: [], text: '', xml: '' }
@@ -37,6 +38,13 @@ onEachStore('hocuspocus access', (check) => {
       await good.saved()
       assert.equal(socket.sockets.length, 1, 'the socket stayed')
       assert.equal(broken.provider.synced, false)
+      const noted = async (room) => {
+        const { json } = await scene.server.request('GET', `/api/v1/audit?room=${room}`, { token: admin() })
+        const seen = json.audit.map((it) => `${it.action} ${it.allowed} ${it.userId} ${it.detail.path}`)
+        const wanted = ['access false undefined /hocuspocus', 'join true ada /hocuspocus']
+        return { ok: wanted.every((line) => seen.includes(line)), seen }
+      }
+      await poll('the join and the refusal to be noted', () => noted(other))
       witness.map.delete('early')
       await witness.saved()
       await bad.shows(EMPTY)

@@ -244,8 +244,8 @@ onEachStore('hocuspocus rooms', (check) => {
       const before = wire.frames.length
       wire.send(auth(room, writer()))
       wire.send(about(room, body))
-      await wire.frame(`the end after ${body}`, (frame) => wire.frames.indexOf(frame) >= before && frame.kind === 'close')
-      assert.match(wire.frames.at(-1).text, /^malformed: /)
+      const isEnd = (frame) => frame.kind === 'close' && wire.frames.indexOf(frame) >= before
+      assert.match((await wire.frame(`the end after ${body}`, isEnd)).text, /^malformed: /)
     }
     wire.send(about(room, awareness([[1, 1, 'x'.repeat(70_000)]])))
     await wire.frame('the end', (frame) => frame.text === 'too_large')

@@ -1,29 +1,23 @@
-//! Owns the documents of one socket: who is let in, who is not, and what waits for that.
+//! Owns the documents of one socket: who is inside a room, and who is not.
 
 use std::collections::VecDeque;
-use std::mem::discriminant;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::ledger::{Ledger, Made, made};
+use super::ledger::Ledger;
+use super::outside::Outside;
 use crate::auth::{Bearer, Denied, Secret};
 use crate::hub::{Attachment, Denial};
 use crate::ids::{Millis, UnixMillis};
 use crate::limits::TOKEN_AHEAD_MS;
-use crate::room::index::StateVector;
-use crate::room::message::Presented;
-use crate::room::{Access, Grant, Occasion};
-use crate::wire::Request;
+use crate::room::{Access, Grant};
 use crate::wire::hocuspocus::{Address, Ask};
 
 /// With less time left a client is not asked for a token once more.
 const ASK_AGAIN_MS_MIN: i64 = 1_000;
-
-/// About what an ask takes in memory besides its bytes.
-const ASK_BYTES: usize = 64;
 
 /// One document of a socket.
 pub struct Document {
@@ -66,119 +60,6 @@ pub struct Entered {
 
 /// Something that is waited for.
 pub type Errand<T> = BoxFuture<'static, T>;
-
-/// A document outside its room.
-#[derive(Default)]
-pub struct Outside {
-    held: VecDeque<Ask>,
-    bytes: usize,
-    /// A token is checked, and the room opened.
-    pub entering: Option<Errand<Result<Entered, Shut>>>,
-    /// What came meanwhile.
-    pub next_token: Option<Secret>,
-    /// It was told so: of what comes, only what a token would need is held.
-    is_turned_away: bool,
-    /// It was inside before: its client may go on without asking to be synced anew.
-    pub was_inside: bool,
-    /// Edits that were not held.
-    pub passed_over: usize,
-}
-
-impl Outside {
-    /// One whose session ended.
-    pub fn after_inside() -> Self {
-        Self {
-            is_turned_away: true,
-            was_inside: true,
-            ..Self::default()
-        }
-    }
-
-    /// Holds what came, or as much of it as will be needed.
-    pub fn hold(&mut self, ask: Ask) {
-        if matches!(ask, Ask::Room(Request::Sync { .. })) {
-            // The client counts anew.
-            self.passed_over = 0;
-        }
-        if !self.is_turned_away {
-            self.bytes += weight(&ask);
-            self.held.push_back(ask);
-            return;
-        }
-        match &ask {
-            Ask::Room(Request::Sync { .. } | Request::Present(_)) => {}
-            Ask::Room(Request::Submit { occasion, update }) => {
-                // The answer to the next question has it.
-                let is_counted = *occasion == Occasion::Edit && !self.is_older(update);
-                self.passed_over += usize::from(is_counted);
-                return;
-            }
-            Ask::Room(Request::AskPresence)
-            | Ask::Stateless(_)
-            | Ask::Token(_)
-            | Ask::Close
-            | Ask::Unknown => return,
-        }
-        self.held.retain(|held| !is_alike(held, &ask));
-        self.held.push_back(ask);
-        self.bytes = self.held.iter().map(weight).sum();
-    }
-
-    /// A token came: what follows on it is held.
-    pub fn begin(&mut self, entering: Errand<Result<Entered, Shut>>) {
-        self.entering = Some(entering);
-        self.is_turned_away = false;
-    }
-
-    /// Whether an update was made before its client asked to be synced.
-    fn is_older(&self, update: &[u8]) -> bool {
-        let asked = self.held.iter().find_map(|ask| match ask {
-            Ask::Room(Request::Sync { state_vector }) => StateVector::parse(state_vector).ok(),
-            _ => None,
-        });
-        asked.is_some_and(|state_vector| made(update, &state_vector) == Made::Before)
-    }
-
-    /// It is told that it is not let in: what it would say inside is held no more.
-    pub fn turn_away(&mut self) {
-        self.is_turned_away = true;
-        self.bytes = 0;
-        for ask in std::mem::take(&mut self.held) {
-            self.hold(ask);
-        }
-    }
-
-    /// What was held.
-    pub fn unhold(&mut self) -> VecDeque<Ask> {
-        std::mem::take(&mut self.held)
-    }
-
-    /// Whether it asked to be synced.
-    pub fn asks_to_sync(&self) -> bool {
-        let is_sync = |ask: &Ask| matches!(ask, Ask::Room(Request::Sync { .. }));
-        self.held.iter().any(is_sync)
-    }
-}
-
-/// Whether a later one says all that an earlier one did.
-fn is_alike(held: &Ask, ask: &Ask) -> bool {
-    match (held, ask) {
-        (Ask::Room(held), Ask::Room(ask)) => discriminant(held) == discriminant(ask),
-        _ => false,
-    }
-}
-
-fn weight(ask: &Ask) -> usize {
-    let of = |state: &Presented| ASK_BYTES + state.state.as_ref().map_or(0, Bytes::len);
-    ASK_BYTES
-        + match ask {
-            Ask::Room(Request::Sync { state_vector }) => state_vector.len(),
-            Ask::Room(Request::Submit { update, .. }) => update.len(),
-            Ask::Room(Request::Present(states)) => states.iter().map(of).sum(),
-            Ask::Stateless(text) | Ask::Token(text) => text.len(),
-            Ask::Room(Request::AskPresence) | Ask::Close | Ask::Unknown => 0,
-        }
-}
 
 /// A document inside its room.
 pub struct Inside {
@@ -338,7 +219,8 @@ impl Documents {
                 Stage::Inside(_) => None,
             });
         outsides.fold((0, 0), |(bytes, messages), outside| {
-            (bytes + outside.bytes, messages + outside.held.len())
+            let (more_bytes, more_messages) = outside.waiting();
+            (bytes + more_bytes, messages + more_messages)
         })
     }
 

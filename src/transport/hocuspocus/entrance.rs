@@ -6,7 +6,8 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::documents::{Done, Entered, Inside, Outside, Shut, Stage, Term};
+use super::documents::{Done, Entered, Inside, Shut, Stage, Term};
+use super::outside::Outside;
 use super::{HocuspocusSocket, Stop};
 use crate::auth::{Auth, Bearer, Denied, Secret};
 use crate::hub::attachment::Gone;

@@ -1,5 +1,5 @@
 //! Owns the pump of Hocuspocus: many documents on one connection, each with its own session. Who is
-//! let in is in [`entrance`], what clients ask for in [`service`], what they are told in [`speech`].
+//! let in is in [`entrance`], what clients ask for in [`service`], what they hear in [`speech`].
 //!
 //! A document that waits for its token or its room holds up no other. Only one that asks to be
 //! synced twice does: until it has its diff, nothing more is read.
@@ -7,6 +7,7 @@
 mod documents;
 mod entrance;
 mod ledger;
+mod outside;
 mod service;
 mod speech;
 
