@@ -16,7 +16,7 @@ use gungraun::{
     Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
 };
 use roundtable::hub::outbox::{Batch, LiveCursor, Outbox, Ring};
-use roundtable::ids::SessionId;
+use roundtable::ids::{RoomId, SessionId};
 use roundtable::room::LiveEvent;
 use roundtable::room::index::Index;
 use roundtable::room::message::Presented;
@@ -142,6 +142,7 @@ fn present((mut room, moves): (Driven, Vec<Vec<Presented>>)) -> Driven {
 
 /// A ring, and who reads it.
 struct Crowd {
+    room: RoomId,
     ring: Arc<Ring>,
     readers: Vec<(SessionId, Outbox, LiveCursor)>,
 }
@@ -151,7 +152,15 @@ fn crowd(updates: Vec<Bytes>) -> (Crowd, Vec<Bytes>) {
     let reader = |peer| (SessionId(peer), Outbox::new(1_024), ring.cursor());
     let readers = (1..=PEERS).map(reader).collect();
     let rest = updates[updates.len() - COUNTED..].to_vec();
-    (Crowd { ring, readers }, rest)
+    let room = RoomId::parse("room").expect("a name");
+    (
+        Crowd {
+            room,
+            ring,
+            readers,
+        },
+        rest,
+    )
 }
 
 // From the room's task into the ring, and out of it for each connection, as far as the socket.
@@ -163,7 +172,12 @@ fn fan_out((mut crowd, updates): (Crowd, Vec<Bytes>)) -> (Crowd, Vec<Bytes>) {
     for update in &updates {
         let mut batch = Batch::default();
         let event = LiveEvent::Update(black_box(update).clone());
-        batch.add(crowd.ring.dialect(), Some(SessionId(1)), &event);
+        batch.add(
+            crowd.ring.dialect(),
+            &crowd.room,
+            Some(SessionId(1)),
+            &event,
+        );
         crowd.ring.publish(batch);
         for (session, outbox, cursor) in &mut crowd.readers {
             outbox.wake();

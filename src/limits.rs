@@ -12,6 +12,14 @@ pub const USER_ID_BYTES_MAX: usize = 255;
 /// The shortest secret for HS256: as long as its hash (RFC 7518, 3.2), or it can be guessed.
 pub const JWT_SECRET_BYTES_MIN: usize = 32;
 
+/// How long before its end a client is asked for a fresh token: long enough to fetch one. A quarter
+/// of its time, if that is less.
+pub const TOKEN_AHEAD_MS: i64 = 60_000;
+
+/// Submissions of a Hocuspocus document that were neither kept nor refused: what leaves a gap stays
+/// until something closes it. A backlog has room for fewer.
+pub const SUBMISSIONS_WAITING_MAX: usize = 65_536;
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -78,6 +86,14 @@ pub struct Limits {
     pub rooms_per_socket_max: usize,
     /// Pushes that wait for the store; beyond it nothing more is read.
     pub pushes_waiting_max: usize,
+    // What one Hocuspocus socket may do, whose documents count as rooms.
+    /// What waits for a token, of all its documents together: a client does not wait to be let in
+    /// before it speaks.
+    pub outside_bytes_max: usize,
+    /// The same by number.
+    pub outside_messages_max: usize,
+
+    // What any socket may do.
     /// Messages at once: what was made offline, or the cursors of a fast hand.
     pub messages_burst_max: u32,
     /// Messages per second in the long run.
@@ -198,6 +214,8 @@ impl Default for Limits {
             operations_waiting_max: 10_000,
             rooms_per_socket_max: 256,
             pushes_waiting_max: 512,
+            outside_bytes_max: 5 * MIB,
+            outside_messages_max: 1_000,
             messages_burst_max: 4_000,
             messages_per_second_max: 500,
             rooms_max: 100_000,

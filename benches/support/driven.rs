@@ -116,7 +116,8 @@ impl Driven {
                     ..
                 } => {
                     let mut frame = Vec::new();
-                    Dialect::Yjs.write_live(&event, &mut frame);
+                    let room = RoomId::parse("bench").expect("a name");
+                    Dialect::Yjs.write_live(&room, &event, &mut frame);
                     black_box(frame);
                 }
                 effect => drop(black_box(effect)),

@@ -3,7 +3,9 @@
 
 use bytes::{Bytes, BytesMut};
 use roundtable::wire::Violation;
-use roundtable::wire::websocket::{Decoder, Message, Opcode, control, write_header};
+use roundtable::wire::websocket::{
+    BEGINNING_BYTES, Decoder, Message, Opcode, control, write_header,
+};
 
 use super::script::Script;
 
@@ -13,17 +15,25 @@ pub fn run(input: &[u8]) {
         return;
     };
     let bytes_max = 1 << (size % 18);
-    let whole = decode(bytes, bytes.len().max(1), 0, bytes_max);
-    let in_parts = decode(
-        bytes,
-        1 + usize::from(*cut % 16),
-        usize::from(*cut / 16),
-        bytes_max,
-    );
-    assert_eq!(whole, in_parts);
-    for message in &whole.0 {
+    let (step, more) = (1 + usize::from(*cut % 16), usize::from(*cut / 16));
+    let strict = || Decoder::new(bytes_max);
+    let lenient = || Decoder::new(bytes_max).passing_over();
+    let whole = decode(bytes, bytes.len().max(1), 0, strict());
+    assert_eq!(whole, decode(bytes, step, more, strict()));
+    let passed = decode(bytes, bytes.len().max(1), 0, lenient());
+    assert_eq!(passed, decode(bytes, step, more, lenient()));
+    for message in &passed.0 {
         check(message, bytes_max);
     }
+    // What is passed over changes nothing of what came before it.
+    let is_too_large = |message: &Message| matches!(message, Message::TooLarge(_));
+    let before = passed.0.iter().take_while(|message| !is_too_large(message));
+    assert!(
+        before
+            .zip(&whole.0)
+            .all(|(lenient, strict)| lenient == strict)
+    );
+    assert!(!whole.0.iter().any(is_too_large));
     let mut script = Script::new(bytes);
     let payload = script.bytes();
     let mut frame = BytesMut::from(&masked(Opcode::Binary, payload)[..]);
@@ -38,9 +48,8 @@ fn decode(
     bytes: &[u8],
     step: usize,
     more: usize,
-    bytes_max: usize,
+    mut decoder: Decoder,
 ) -> (Vec<Message>, Option<Violation>) {
-    let mut decoder = Decoder::new(bytes_max);
     let mut buffer = BytesMut::new();
     let mut messages = Vec::new();
     let mut rest = bytes;
@@ -63,6 +72,7 @@ fn check(message: &Message, bytes_max: usize) {
     match message {
         Message::Text(bytes) | Message::Binary(bytes) => assert!(bytes.len() <= bytes_max),
         Message::Ping(bytes) => assert_eq!(control(Opcode::Pong, bytes).len(), 2 + bytes.len()),
+        Message::TooLarge(beginning) => assert!(beginning.len() <= BEGINNING_BYTES),
         Message::Pong | Message::Close(_) => {}
     }
 }

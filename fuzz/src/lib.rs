@@ -4,6 +4,7 @@
 pub mod author;
 pub mod forge;
 pub mod frames;
+pub mod hocuspocus;
 pub mod lib0;
 pub mod log;
 pub mod request;
@@ -18,8 +19,9 @@ pub mod yjs;
 pub type Run = fn(&[u8]);
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [(&str, Run); 8] = [
+pub const TARGETS: [(&str, Run); 9] = [
     ("frames", frames::run),
+    ("hocuspocus", hocuspocus::run),
     ("lib0", lib0::run),
     ("request", request::run),
     ("room", room::run),

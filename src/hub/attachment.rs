@@ -17,6 +17,7 @@ use crate::room::message::Utterance;
 use crate::room::operation::Operation;
 use crate::room::presence::Appearance;
 use crate::room::{Departure, Event, Grant, Input, Occasion, Ticket};
+use crate::wire::hocuspocus::Address;
 use crate::wire::notice::Notice;
 use crate::wire::{Dialect, Request};
 
@@ -72,6 +73,13 @@ impl Attachment {
         let follows = hears != Hears::Answers;
         self._counts = (seat, follows.then(|| census.subscription()));
         self
+    }
+
+    /// The peer calls the document by another address than the room's name.
+    pub fn readdress(&mut self, address: Address) {
+        if let Place::Live(live) = &mut self.place {
+            live.readdress(address);
+        }
     }
 
     /// Tells the room what the peer wants; waits while the room is busy.

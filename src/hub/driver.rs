@@ -20,7 +20,6 @@ use super::quarantine::{self, Offence, said, update_in};
 use super::registry::{Registry, RoomHandle};
 use crate::ids::{Millis, Now, Position, RoomId, SessionId};
 use crate::room::{Departure, Effect, End, Event, Grant, Input, Room};
-use crate::wire::present;
 
 /// As many inputs are taken as one batch: what waits together travels together.
 const BATCH_INPUTS_MAX: usize = 512;
@@ -94,8 +93,8 @@ impl Driver {
     ) -> Self {
         Self {
             room,
+            lanes: Lanes::new(name.clone(), shared.limits.clone()),
             name,
-            lanes: Lanes::new(shared.limits.clone()),
             shared,
             registry,
             handle,
@@ -246,17 +245,7 @@ impl Driver {
                     self.shared.meter.live(&event, self.lanes.len());
                     self.lanes.add(except, &event);
                 }
-                Effect::Stir(stir) => self.lanes.stir(&self.name, &stir),
-                Effect::Say {
-                    from,
-                    actor,
-                    at,
-                    utterance,
-                } => {
-                    let name = &self.name;
-                    let encode = || present::message(name, &actor, at, &utterance);
-                    self.lanes.say(from, encode);
-                }
+                Effect::Stir(stir) => self.lanes.stir(&stir),
                 Effect::Tell { session, event } => self.tell(session, event),
                 Effect::Append {
                     id,
@@ -273,7 +262,7 @@ impl Driver {
                     self.shared.meter.entries(entries.len());
                     let epoch = self.room.epoch();
                     self.shared.projector.mark(&self.name, epoch, &entries);
-                    self.lanes.release(&self.name, epoch, &entries);
+                    self.lanes.release(epoch, &entries);
                     self.head.send_replace(self.room.position());
                 }
                 Effect::Fetch { after } => self.send(|errands| errands.fetch(after)),

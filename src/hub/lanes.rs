@@ -9,10 +9,10 @@ use super::outbox::{Batch, LiveCursor, Outbox, Ring, Stuck};
 use super::told::{Told, ToldCursor};
 use crate::ids::{Epoch, RoomId, SessionId};
 use crate::limits::Limits;
+use crate::room::message::Said;
 use crate::room::presence::Stir;
 use crate::room::{End, Entry, Event, Listen, LiveEvent, Room};
-use crate::wire::Dialect;
-use crate::wire::notice::Notice;
+use crate::wire::{Dialect, present};
 
 /// What a session hears besides answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,9 @@ impl Hears {
     #[must_use]
     pub fn listen(self) -> Listen {
         match self {
-            Self::Live(_) => Listen::Live,
+            Self::Live(Dialect::Yjs) => Listen::Live,
+            // Its clients count what is saved by the questions that they are asked.
+            Self::Live(Dialect::Hocuspocus) => Listen::InTurn,
             Self::Told | Self::Answers => Listen::Answers,
         }
     }
@@ -44,6 +46,7 @@ struct Listener {
 
 /// Everyone who listens to a room, and what they share.
 pub struct Lanes {
+    room: RoomId,
     listeners: FxHashMap<SessionId, Listener>,
     rings: Vec<(Arc<Ring>, Batch)>,
     told: Option<Arc<Told>>,
@@ -53,8 +56,9 @@ pub struct Lanes {
 impl Lanes {
     /// Nobody listens yet.
     #[must_use]
-    pub fn new(limits: Arc<Limits>) -> Self {
+    pub fn new(room: RoomId, limits: Arc<Limits>) -> Self {
         Self {
+            room,
             listeners: FxHashMap::default(),
             rings: Vec::new(),
             told: None,
@@ -100,8 +104,11 @@ impl Lanes {
 
     /// Encodes a live event for everyone but its sender; [`Lanes::publish`] tells it.
     pub fn add(&mut self, except: Option<SessionId>, event: &LiveEvent) {
+        if let LiveEvent::Said(said) = event {
+            self.say(except, said);
+        }
         for (ring, batch) in &mut self.rings {
-            batch.add(ring.dialect(), except, event);
+            batch.add(ring.dialect(), &self.room, except, event);
         }
     }
 
@@ -123,26 +130,31 @@ impl Lanes {
     }
 
     /// Tells JSON readers, if there are any, of entries that are durable.
-    pub fn release(&mut self, room: &RoomId, epoch: Epoch, entries: &[Arc<Entry>]) {
+    pub fn release(&mut self, epoch: Epoch, entries: &[Arc<Entry>]) {
         self.told.take_if(|told| !told.is_heard());
         if let Some(told) = &self.told {
-            told.release(room, epoch, entries);
+            told.release(&self.room, epoch, entries);
             self.wake(|hears| hears == Hears::Told);
         }
     }
 
     /// Tells JSON readers who joined, changed and left.
-    pub fn stir(&mut self, room: &RoomId, stir: &Stir) {
+    pub fn stir(&mut self, stir: &Stir) {
         if let Some(told) = self.told.as_ref().filter(|told| told.is_heard()) {
-            told.stir(room, stir);
+            told.stir(&self.room, stir);
             self.wake(|hears| hears == Hears::Told);
         }
     }
 
-    /// Tells JSON readers a message; `encode` is asked if there are any.
-    pub fn say(&mut self, from: SessionId, encode: impl FnOnce() -> Notice) {
+    /// Tells JSON readers a message.
+    fn say(&mut self, from: Option<SessionId>, said: &Said) {
         if let Some(told) = self.told.as_ref().filter(|told| told.is_heard()) {
-            told.say(from, encode());
+            let Said {
+                actor,
+                at,
+                utterance,
+            } = said;
+            told.say(from, present::message(&self.room, actor, *at, utterance));
             self.wake(|hears| hears == Hears::Told);
         }
     }

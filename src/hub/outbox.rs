@@ -13,9 +13,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use crate::ids::SessionId;
+use crate::ids::{RoomId, SessionId};
 use crate::room::{End, Event, LiveEvent};
 use crate::wire::Dialect;
+use crate::wire::hocuspocus::{self, Address};
 
 /// What one session is told, in order.
 #[derive(Debug)]
@@ -130,6 +131,8 @@ struct Segment {
 
 #[derive(Debug, Clone, Copy)]
 struct Frame {
+    /// Where that begins which is the same for every address.
+    body: usize,
     end: usize,
     from: Option<SessionId>,
 }
@@ -142,10 +145,18 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Encodes one event for everyone but its sender.
-    pub fn add(&mut self, dialect: Dialect, from: Option<SessionId>, event: &LiveEvent) {
-        dialect.write_live(event, &mut self.bytes);
+    /// Encodes one event of a room for everyone but its sender.
+    pub fn add(
+        &mut self,
+        dialect: Dialect,
+        room: &RoomId,
+        from: Option<SessionId>,
+        event: &LiveEvent,
+    ) {
+        let begin = self.bytes.len();
+        let before = dialect.write_live(room, event, &mut self.bytes);
         self.frames.push(Frame {
+            body: begin + before,
             end: self.bytes.len(),
             from,
         });
@@ -232,6 +243,7 @@ impl Ring {
             at: frames.end,
             state_vector: newest.state_vector.clone(),
             ring: self.clone(),
+            address: None,
         }
     }
 }
@@ -242,6 +254,8 @@ pub struct LiveCursor {
     ring: Arc<Ring>,
     at: u64,
     state_vector: Bytes,
+    /// What its reader calls the document, if that is not the room's name.
+    address: Option<Address>,
 }
 
 /// What a cursor got.
@@ -254,6 +268,11 @@ pub enum Gathered {
 }
 
 impl LiveCursor {
+    /// Has every frame under another address.
+    pub fn readdress(&mut self, address: Address) {
+        self.address = Some(address);
+    }
+
     /// Stands after a diff that includes so many live events.
     pub fn jump(&mut self, as_of: u64) {
         self.at = self.at.max(as_of);
@@ -295,7 +314,10 @@ impl LiveCursor {
                 if taken >= bytes_max {
                     return Gathered::Frames;
                 }
-                taken += segment.take_from(self.at, me, out);
+                taken += match &self.address {
+                    None => segment.take_from(self.at, me, out),
+                    Some(address) => segment.take_for(address, self.at, me, out),
+                };
                 self.at = segment.start + segment.frames.len() as u64;
             }
         }
@@ -330,6 +352,30 @@ impl Segment {
         flush(begin, end);
         taken
     }
+
+    /// The same, each frame under another address: a header of its own, and the bytes that all
+    /// share.
+    fn take_for(
+        &self,
+        address: &Address,
+        at: u64,
+        me: SessionId,
+        out: &mut VecDeque<Bytes>,
+    ) -> usize {
+        let skip = at.saturating_sub(self.start) as usize;
+        let mut taken = 0;
+        for frame in self.frames.iter().skip(skip) {
+            if frame.from == Some(me) || frame.body == frame.end {
+                continue;
+            }
+            let body = self.bytes.slice(frame.body..frame.end);
+            let header = hocuspocus::header(address.as_str(), body.len());
+            taken += header.len() + body.len();
+            out.push_back(header.into());
+            out.push_back(body);
+        }
+        taken
+    }
 }
 
 #[cfg(test)]
@@ -344,8 +390,10 @@ mod tests {
 
     fn publish(ring: &Ring, events: &[(u64, &'static str)]) {
         let mut batch = Batch::default();
+        let room = RoomId::parse("r").expect("a name");
         for (from, text) in events {
-            batch.add(ring.dialect(), Some(SessionId(*from)), &update(text));
+            let from = Some(SessionId(*from));
+            batch.add(ring.dialect(), &room, from, &update(text));
         }
         ring.publish(batch);
     }
@@ -379,6 +427,30 @@ mod tests {
         assert_eq!(gather(&mut cursor, 1 << 20), "acf");
         assert_eq!(gather(&mut cursor, 1 << 20), "");
         assert!(cursor.is_current());
+    }
+
+    #[test]
+    fn hp14_who_has_an_address_of_its_own_gets_every_frame_under_it() {
+        let ring = Arc::new(Ring::new(Dialect::Hocuspocus, 0, Bytes::new()));
+        let (mut plain, mut own) = (ring.cursor(), ring.cursor());
+        own.readdress(Address::new("r\0mine"));
+        publish(&ring, &[(2, "a"), (1, "b")]);
+        publish(&ring, &[(3, "c")]);
+        let gather = |cursor: &mut LiveCursor| {
+            let mut out = VecDeque::new();
+            assert_eq!(cursor.gather(ME, 1 << 20, &mut out), Gathered::Frames);
+            out.into_iter().flatten().collect::<Vec<u8>>()
+        };
+        let frames = |address: &str| {
+            let mut out = Vec::new();
+            for text in ["a", "c"] {
+                hocuspocus::write_update(&mut out, address, text.as_bytes());
+            }
+            out
+        };
+        assert_eq!(gather(&mut plain), frames("r"));
+        assert_eq!(gather(&mut own), frames("r\0mine"));
+        assert!(own.is_current());
     }
 
     #[test]

@@ -44,7 +44,7 @@ enum Place {
     /// A tick of presence, by its number.
     Presence(u64),
     /// Something that is said once, and not to who said it.
-    Once(SessionId),
+    Once(Option<SessionId>),
 }
 
 /// What a reader knows.
@@ -95,7 +95,7 @@ impl Told {
     }
 
     /// Tells a message to everyone but its sender.
-    pub fn say(&self, from: SessionId, notice: Notice) {
+    pub fn say(&self, from: Option<SessionId>, notice: Notice) {
         self.add(notice, Place::Once(from));
     }
 
@@ -167,7 +167,7 @@ impl ToldCursor {
                     known.presence = known.presence.max(told);
                     is_news
                 }
-                Place::Once(from) => from != me,
+                Place::Once(from) => from != Some(me),
             };
             self.at += 1;
             if is_news {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Room;
 use super::grant::{Access, Identity};
-use super::message::{Effect, End, Event, LiveEvent, Presented, Refusal, Ticket, Utterance};
+use super::message::{Effect, End, Event, LiveEvent, Presented, Refusal, Said, Ticket, Utterance};
 use super::presence::{Appearance, Greeting, Person, Unfit};
 use crate::ids::{Now, SessionId};
 
@@ -81,7 +81,7 @@ impl Room {
         }
     }
 
-    /// A message goes to everyone who reads JSON; who may not write may not send.
+    /// A message goes to everyone else; who may not write may not send.
     pub(super) fn say(
         &mut self,
         session: SessionId,
@@ -93,17 +93,20 @@ impl Room {
         let Some(found) = self.sessions.find(session) else {
             return;
         };
-        effects.push(match found.require(Access::Write, now.wall) {
-            Ok(()) => Effect::Say {
-                from: session,
-                actor: found.actor(),
-                at: now.wall,
-                utterance,
-            },
-            Err(refusal) => Effect::Tell {
-                session,
-                event: Event::Refused { ticket, refusal },
-            },
+        if let Err(refusal) = found.require(Access::Write, now.wall) {
+            let event = Event::Refused { ticket, refusal };
+            effects.push(Effect::Tell { session, event });
+            return;
+        }
+        let said = Said {
+            actor: found.actor(),
+            at: now.wall,
+            utterance,
+        };
+        self.live_count += 1;
+        effects.push(Effect::Live {
+            except: Some(session),
+            event: LiveEvent::Said(Arc::new(said)),
         });
     }
 

@@ -13,9 +13,6 @@ use super::update::{self, Rejected};
 use super::{Join, Phase, Room};
 use crate::ids::{Now, SessionId};
 
-/// A session whose answers leave a gap so often in a row is not a correct client.
-const STRIKES_MAX: u32 = 3;
-
 /// About what a frame has besides its payload, at most.
 const FRAME_BYTES: usize = 24;
 
@@ -59,6 +56,8 @@ impl Room {
                 session,
                 event: Event::Missing { state_vector },
             });
+        }
+        if listen.is_live() {
             self.greet(session, &identity, effects);
         }
     }
@@ -77,21 +76,6 @@ impl Room {
         }
     }
 
-    /// Asks a session that left a gap for what the room lacks, unless it was asked already.
-    fn ask(&mut self, session: SessionId, effects: &mut Vec<Effect>) {
-        let state_vector = self.document.state_vector();
-        let Some(found) = self.sessions.find(session) else {
-            return;
-        };
-        if !found.is_asked {
-            found.is_asked = true;
-            effects.push(Effect::Tell {
-                session,
-                event: Event::Missing { state_vector },
-            });
-        }
-    }
-
     pub(super) fn sync(
         &mut self,
         session: SessionId,
@@ -105,7 +89,8 @@ impl Room {
         let Some(found) = self.sessions.find(session) else {
             return;
         };
-        let may_miss = found.listen == Listen::Live && found.presence_told < self.presence_count;
+        let listen = found.listen;
+        let may_miss = listen.is_live() && found.presence_told < self.presence_count;
         let event = match found.require(Access::Read, now.wall) {
             Err(_) => Event::Ended(End::Expired),
             Ok(()) if state_vector.len() > self.limits.state_vector_bytes_max => {
@@ -117,8 +102,12 @@ impl Room {
                 Ok(peer) => self.catch_up(&peer),
             },
         };
+        let is_diff = matches!(event, Event::Diff { .. });
+        if is_diff && listen == Listen::InTurn {
+            self.ask_in_turn(session, effects);
+        }
         // The diff includes the updates that its cursor passes over, but not the presence.
-        let misses = may_miss && matches!(event, Event::Diff { .. });
+        let misses = may_miss && is_diff;
         effects.push(Effect::Tell { session, event });
         if misses {
             self.tell_presence(session, now, effects);
@@ -272,7 +261,7 @@ impl Room {
                 });
                 Ok(())
             }
-            Err(Fault::Rejected(Rejected::Gap)) if listen == Listen::Live => {
+            Err(Fault::Rejected(Rejected::Gap)) if listen.is_live() => {
                 self.incomplete(session, occasion, effects);
                 Ok(())
             }
@@ -350,23 +339,6 @@ impl Room {
             Rejected::Barred => Refusal::Quarantined,
             Rejected::Forged => Refusal::Malformed("client id of the server"),
         }
-    }
-
-    /// The update rests on something unknown. Nothing of it is applied; the session is asked for
-    /// everything since.
-    fn incomplete(&mut self, session: SessionId, occasion: Occasion, effects: &mut Vec<Effect>) {
-        let Some(found) = self.sessions.find(session) else {
-            return;
-        };
-        if occasion == Occasion::Answer {
-            found.strikes += 1;
-        }
-        if found.strikes > STRIKES_MAX {
-            let event = Event::Ended(End::Malformed("answers leave a gap"));
-            effects.push(Effect::Tell { session, event });
-            return;
-        }
-        self.ask(session, effects);
     }
 
     pub(super) fn tell_live(

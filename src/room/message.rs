@@ -33,8 +33,22 @@ pub enum Occasion {
 pub enum Listen {
     /// Updates and presence as they happen; it is greeted with who is here and asked what it has.
     Live,
+    /// The same, but it is asked what it has whenever it says what it has: peers of some protocols
+    /// count on one question for each of theirs.
+    InTurn,
     /// Only answers to what it submits.
     Answers,
+}
+
+impl Listen {
+    /// Whether updates and presence are heard as they happen.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        match self {
+            Self::Live | Self::InTurn => true,
+            Self::Answers => false,
+        }
+    }
 }
 
 /// How a session ends.
@@ -75,6 +89,17 @@ pub struct Utterance {
     pub event: Arc<str>,
     /// Its content.
     pub payload: Json,
+}
+
+/// The same as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Who is behind it.
+    pub actor: Actor,
+    /// When it was said.
+    pub at: UnixMillis,
+    /// What it says.
+    pub utterance: Utterance,
 }
 
 /// What became of an append.
@@ -277,17 +302,6 @@ pub enum Effect {
     },
     /// Who joined, changed and left, for who reads JSON.
     Stir(Stir),
-    /// A message, for who reads JSON.
-    Say {
-        /// Whose it is: the session does not get it.
-        from: SessionId,
-        /// Who is behind it.
-        actor: Actor,
-        /// When it was said.
-        at: UnixMillis,
-        /// What it says.
-        utterance: Utterance,
-    },
     /// For one session.
     Tell {
         /// Whom.
@@ -323,6 +337,8 @@ pub enum LiveEvent {
     Update(Bytes),
     /// All presence that changed since the last tick.
     Presence(Arc<[Shown]>),
+    /// A message that nobody keeps.
+    Said(Arc<Said>),
 }
 
 /// What one session is told.

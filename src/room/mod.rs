@@ -5,6 +5,7 @@
 //! on is durable.
 
 mod announce;
+mod asking;
 pub mod barred;
 mod before;
 mod compaction;

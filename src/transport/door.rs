@@ -17,7 +17,9 @@ use super::listener::Peer;
 use super::problem::Problem;
 use super::rate::{Budget, Standing};
 use crate::auth::{Bearer, Denied, token_in};
+use crate::ids::Millis;
 use crate::limits::Limits;
+use crate::room::Identity;
 use crate::store::audit::AuditEvent;
 
 /// What is left of the caller's budget.
@@ -69,6 +71,14 @@ impl Door {
             "changes" if path.starts_with("rooms/") && waits() => Some(&self.polls),
             _ => Some(&self.requests),
         }
+    }
+}
+
+impl Door {
+    /// Counts a bad token that came on a socket; whether there were too many from its address.
+    pub fn is_failing(&self, witness: &Witness, now: Millis) -> bool {
+        let spent = self.failures.spend(&witness.place(), now);
+        matches!(spent, Some(Standing { left: None, .. }))
     }
 }
 
@@ -196,6 +206,16 @@ impl Witness {
         Self {
             user: named.map(|bearer| bearer.identity.user.clone()),
             address: parts.extensions.get::<Peer>().map(|peer| peer.0),
+        }
+    }
+
+    /// The same place, and who came to be known there.
+    pub fn become_of(&self, who: Option<&Identity>) -> Self {
+        let named = who.filter(|identity| !identity.is_guest);
+        let user = named.map(|identity| identity.user.clone());
+        Self {
+            user: user.or_else(|| self.user.clone()),
+            address: self.address,
         }
     }
 

@@ -32,6 +32,9 @@ const UNTAKEN_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes read at a time; a connection that says nothing has no buffer at all.
 const READ_BYTES: usize = 16 * 1024;
 
+/// A Hocuspocus client may begin anew.
+const RESET_CODE: u16 = 4205;
+
 /// After our close frame, a peer has so long to say its own.
 const GOODBYE_MS: u64 = 2_000;
 
@@ -76,6 +79,8 @@ pub enum Stop {
     Lost,
     /// We end it.
     End(End),
+    /// We end it, as the peer's protocol knows it: it may begin anew.
+    Reset(&'static str),
 }
 
 impl From<io::Error> for Stop {
@@ -110,6 +115,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     /// The same with something to say when nothing else is said.
     pub fn beating(mut self, heartbeat: Bytes) -> Self {
         self.heartbeat = Some(heartbeat);
+        self
+    }
+
+    /// The same, and a message over the limit is told by its beginning instead of ending all.
+    pub fn passing_over(mut self) -> Self {
+        self.decoder = self.decoder.passing_over();
         self
     }
 
@@ -299,12 +310,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
             }
             Stop::Lost => None,
             Stop::End(end) => {
-                let code = close_code(&end);
-                self.push(websocket::close(code, &reason(&end, &self.hub)).into());
-                self.farewell().await;
-                Some(code)
+                let reason = reason(&end, &self.hub);
+                Some(self.close(close_code(&end), &reason).await)
             }
+            Stop::Reset(what) => Some(self.close(RESET_CODE, &format!("reset: {what}")).await),
         }
+    }
+
+    async fn close(mut self, code: u16, reason: &str) -> u16 {
+        self.push(websocket::close(code, reason).into());
+        self.farewell().await;
+        code
     }
 
     /// Writes what is left, then waits for the peer's own goodbye, so that it gets to read ours.

@@ -2,6 +2,7 @@
 
 pub mod caller;
 pub mod door;
+mod hocuspocus;
 mod holds;
 pub mod http;
 mod jsonws;
@@ -103,6 +104,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         // Yjs clients.
         .route("/ws/{*room}", get(ws::open_yjs).layer(pass.clone()))
+        .route("/hocuspocus", get(ws::open_hocuspocus).layer(pass.clone()))
         // Applications.
         .route("/api/v1/ws", get(ws::open_json).layer(pass))
         .nest("/api/v1", rooms)

@@ -278,12 +278,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
     }
 
     fn deny(&mut self, id: Option<&RawValue>, room: &RoomId, denial: Denial) {
-        let (code, message) = match denial {
-            Denial::Unavailable => ("unavailable", "the room cannot be opened now"),
-            Denial::TooMany => ("too_many_requests", "this user has too many rooms open"),
-            Denial::Quarantined => ("unavailable", "the room is in quarantine"),
-            Denial::Internal => ("internal", "the server failed"),
-        };
+        let (code, message) = words_of(denial);
         self.refuse(id, Some(room), code, message);
     }
 
@@ -369,6 +364,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
     /// A connection stays who it is; only a guest who is nowhere yet may become somebody.
     fn may_become(&self, is: &Bearer, fresh: &Bearer) -> bool {
         is.identity.user == fresh.identity.user || (is.identity.is_guest && self.holds.is_empty())
+    }
+}
+
+pub(super) fn words_of(denial: Denial) -> (&'static str, &'static str) {
+    match denial {
+        Denial::Unavailable => ("unavailable", "the room cannot be opened now"),
+        Denial::TooMany => ("too_many_requests", "this user has too many rooms open"),
+        Denial::Quarantined => ("unavailable", "the room is in quarantine"),
+        Denial::Internal => ("internal", "the server failed"),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::wire::yjs;
 const SHARED_BYTES_MIN: usize = 1_024;
 
 /// An update with nothing in it.
-const EMPTY_UPDATE: [u8; 2] = [0, 0];
+pub(super) const EMPTY_UPDATE: [u8; 2] = [0, 0];
 
 /// Adds the frames of an event; or says that the session is over.
 pub fn say(event: Event, out: &mut VecDeque<Bytes>) -> Result<(), End> {
@@ -75,7 +75,8 @@ fn frame(out: &mut VecDeque<Bytes>, write: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
-fn shared(payload: &Bytes, header: Vec<u8>, out: &mut VecDeque<Bytes>) {
+/// Adds a payload behind its header.
+pub(super) fn shared(payload: &Bytes, header: Vec<u8>, out: &mut VecDeque<Bytes>) {
     if payload.len() < SHARED_BYTES_MIN {
         let mut whole = header;
         whole.extend_from_slice(payload);

@@ -1,5 +1,5 @@
-//! Owns the handshake of WebSocket connections, and their tasks: `/ws/{room}` of y-websocket, and
-//! `/api/v1/ws` of JSON.
+//! Owns the handshake of WebSocket connections, and their tasks: `/ws/{room}` of y-websocket,
+//! `/hocuspocus`, and `/api/v1/ws` of JSON.
 
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 
 use super::App;
 use super::caller::room_named;
-use super::door::Presented;
+use super::door::{Presented, Witness};
+use super::hocuspocus::HocuspocusSocket;
 use super::jsonws::JsonSocket;
 use super::listener::Place;
 use super::problem::Problem;
@@ -63,6 +64,28 @@ pub async fn open_json(State(app): State<App>, mut request: Request) -> Result<R
     let inside = app.clone();
     upgrade.serve(&app, async move |stream, early| {
         JsonSocket::new(stream, inside, bearer, early).run().await
+    });
+    Ok(response)
+}
+
+/// `/hocuspocus`: checks origin, and a token if there is one, and switches protocols. Each document
+/// brings a token of its own.
+pub async fn open_hocuspocus(
+    State(app): State<App>,
+    witness: Witness,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    let response = switch(&app, request.headers(), "a Hocuspocus provider")?;
+    let presented = match presented(&mut request) {
+        Err(denied) if denied != Denied::Missing => return Err(denied.into()),
+        presented => presented,
+    };
+    let upgrade = Upgrade::of(&mut request)?;
+    let inside = app.clone();
+    upgrade.serve(&app, async move |stream, early| {
+        HocuspocusSocket::new(stream, inside, presented, witness, early)
+            .run()
+            .await
     });
     Ok(response)
 }

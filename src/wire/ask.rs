@@ -303,6 +303,12 @@ pub fn utterance(message: &[u8]) -> Result<Utterance, Unfit> {
     })
 }
 
+/// Text as a payload.
+#[must_use]
+pub fn text(text: &str) -> Json {
+    Json(serde_json::Value::from(text).to_string().into())
+}
+
 fn body<'a, T: Deserialize<'a>>(message: &'a [u8], shape: &'static str) -> Result<T, Unfit> {
     serde_json::from_slice(message).map_err(|_| unfit(shape))
 }

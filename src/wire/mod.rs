@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod columns;
+pub mod hocuspocus;
 pub mod json;
 pub mod messages;
 pub mod notice;
@@ -17,6 +18,7 @@ pub mod yjs;
 
 use bytes::Bytes;
 
+use crate::ids::RoomId;
 use crate::room::message::{Occasion, Presented};
 use crate::room::{End, LiveEvent, Reason, Refusal};
 
@@ -135,14 +137,21 @@ pub fn close_code(end: &End) -> u16 {
 pub enum Dialect {
     /// y-websocket.
     Yjs,
+    /// Hocuspocus, to peers who know the document by its room's name.
+    Hocuspocus,
 }
 
 impl Dialect {
-    /// Writes one live event as a whole frame, the same for every connection.
-    pub fn write_live(self, event: &LiveEvent, out: &mut Vec<u8>) {
+    /// Writes one live event of a room as a whole frame, the same for every connection, or nothing
+    /// when the protocol has no place for it. Answers with how many bytes come before what is the
+    /// same for every address.
+    pub fn write_live(self, room: &RoomId, event: &LiveEvent, out: &mut Vec<u8>) -> usize {
         match (self, event) {
             (Self::Yjs, LiveEvent::Update(update)) => yjs::write_update(out, update),
             (Self::Yjs, LiveEvent::Presence(states)) => yjs::write_presence(out, states),
+            (Self::Yjs, LiveEvent::Said(_)) => {}
+            (Self::Hocuspocus, event) => return hocuspocus::write_live(out, room, event),
         }
+        0
     }
 }

@@ -14,6 +14,12 @@ const CONTROL_BYTES_MAX: usize = 125;
 /// The most bytes that a server's frame header has.
 pub const HEADER_BYTES_MAX: usize = 10;
 
+/// So much of a message over the limit is told.
+pub const BEGINNING_BYTES: usize = 1_024;
+
+/// Frames so many times as large as a message may be are not passed over any more.
+const PASSED_OVER_TIMES: usize = 16;
+
 /// What kind of frame it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opcode {
@@ -73,6 +79,8 @@ pub enum Message {
     Pong,
     /// Goodbye, with the peer's code.
     Close(Option<u16>),
+    /// What a message over the limit begins with; the rest is passed over.
+    TooLarge(Bytes),
 }
 
 /// Takes messages out of the bytes of one connection.
@@ -80,6 +88,26 @@ pub enum Message {
 pub struct Decoder {
     message_bytes_max: usize,
     parts: Option<(Opcode, BytesMut)>,
+    passing: Option<Passing>,
+}
+
+/// Messages over the limit are passed over, as far as this.
+#[derive(Debug, Default)]
+struct Passing {
+    /// Bytes of the frame that are still to come.
+    bytes: usize,
+    /// There are more parts to come.
+    has_parts: bool,
+}
+
+/// What became of a frame over the limit.
+enum Passed {
+    /// The message begins with this.
+    Beginning(Bytes),
+    /// It goes on.
+    Part,
+    /// Too little of it is there.
+    Nothing,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -98,16 +126,35 @@ impl Decoder {
         Self {
             message_bytes_max,
             parts: None,
+            passing: None,
         }
+    }
+
+    /// The same, but a message over the limit is told by its beginning, and passed over, unless it
+    /// is far over the limit.
+    #[must_use]
+    pub fn passing_over(mut self) -> Self {
+        self.passing = Some(Passing::default());
+        self
     }
 
     /// Takes the next message off the front, if all of it is there. Too much is refused as soon as
     /// it is announced.
     pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Message>, Violation> {
         loop {
+            if !self.pass(buffer) {
+                return Ok(None);
+            }
             let Some(header) = self.header(buffer)? else {
                 return Ok(None);
             };
+            if self.is_over(header) {
+                match self.pass_over(header, buffer)? {
+                    Passed::Beginning(bytes) => return Ok(Some(Message::TooLarge(bytes))),
+                    Passed::Part => continue,
+                    Passed::Nothing => return Ok(None),
+                }
+            }
             if buffer.len() < header.size + header.length {
                 return Ok(None);
             }
@@ -146,8 +193,11 @@ impl Decoder {
         if opcode.is_control() && (length > CONTROL_BYTES_MAX as u64 || !is_final) {
             return Err(Violation::Malformed("control frame too long or in parts"));
         }
-        let so_far = self.parts.as_ref().map_or(0, |(_, parts)| parts.len());
-        if length.saturating_add(so_far as u64) > self.message_bytes_max as u64 {
+        let most = match self.passing {
+            Some(_) => self.message_bytes_max.saturating_mul(PASSED_OVER_TIMES),
+            None => self.message_bytes_max,
+        };
+        if length.saturating_add(self.so_far() as u64) > most as u64 {
             return Err(Violation::TooLarge);
         }
         let mask_at = 2 + length_size;
@@ -165,6 +215,64 @@ impl Decoder {
             mask,
             size: mask_at + 4,
         }))
+    }
+
+    fn so_far(&self) -> usize {
+        self.parts.as_ref().map_or(0, |(_, parts)| parts.len())
+    }
+
+    /// Whether the frame belongs to a message that is over the limit.
+    fn is_over(&self, header: Header) -> bool {
+        let is_rest = self.passing.as_ref().is_some_and(|it| it.has_parts);
+        !header.opcode.is_control()
+            && (is_rest || header.length + self.so_far() > self.message_bytes_max)
+    }
+
+    /// Passes over a part of a message, or its beginning once that is there.
+    fn pass_over(&mut self, header: Header, buffer: &mut BytesMut) -> Result<Passed, Violation> {
+        let is_first = header.opcode != Opcode::Continuation;
+        let (has_parts, joined) = match &self.passing {
+            None => return Err(Violation::TooLarge),
+            Some(passing) => (passing.has_parts, self.parts.is_some()),
+        };
+        if is_first && (has_parts || joined) {
+            return Err(Violation::Malformed("message begins within another"));
+        }
+        if !is_first && !has_parts && !joined {
+            return Err(Violation::Malformed("continuation of nothing"));
+        }
+        let (mut bytes, mut beginning) = (header.length, None);
+        if is_first {
+            let wanted = header.length.min(BEGINNING_BYTES);
+            if buffer.len() < header.size + wanted {
+                return Ok(Passed::Nothing);
+            }
+            buffer.advance(header.size);
+            let mut payload = buffer.split_to(wanted);
+            unmask(&mut payload, header.mask);
+            bytes -= wanted;
+            beginning = Some(payload.freeze());
+        } else {
+            buffer.advance(header.size);
+            if let Some((_, parts)) = self.parts.take() {
+                let wanted = parts.len().min(BEGINNING_BYTES);
+                beginning = Some(Bytes::copy_from_slice(&parts[..wanted]));
+            }
+        }
+        let has_parts = !header.is_final;
+        self.passing = Some(Passing { bytes, has_parts });
+        Ok(beginning.map_or(Passed::Part, Passed::Beginning))
+    }
+
+    /// Drops what is passed over; whether that is done.
+    fn pass(&mut self, buffer: &mut BytesMut) -> bool {
+        let Some(passing) = &mut self.passing else {
+            return true;
+        };
+        let dropped = passing.bytes.min(buffer.len());
+        buffer.advance(dropped);
+        passing.bytes -= dropped;
+        passing.bytes == 0
     }
 
     fn take(&mut self, header: Header, payload: BytesMut) -> Result<Option<Message>, Violation> {
@@ -343,6 +451,51 @@ mod tests {
             decode(&masked(0x82, &[0; 101]), 100),
             Err(Violation::TooLarge)
         );
+    }
+
+    #[test]
+    fn ws7_what_is_too_large_can_be_passed_over() {
+        let decode = |bytes: &[u8]| {
+            let mut decoder = Decoder::new(2_000).passing_over();
+            let (mut buffer, mut messages) = (BytesMut::new(), Vec::new());
+            for &byte in bytes {
+                buffer.extend_from_slice(&[byte]);
+                assert!(buffer.len() < 2_100, "what is passed over is not held");
+                while let Some(message) = decoder.next(&mut buffer)? {
+                    messages.push(message);
+                }
+            }
+            Ok::<_, Violation>(messages)
+        };
+        let large: Vec<u8> = (0..30_000).map(|i| i as u8).collect();
+        let beginning = || Message::TooLarge(large[..BEGINNING_BYTES].to_vec().into());
+        let next = masked(0x82, b"on");
+        let expected = Ok(vec![beginning(), Message::Binary(b"on"[..].into())]);
+        let whole = [masked(0x82, &large), next.clone()].concat();
+        assert_eq!(decode(&whole), expected);
+
+        let part = |first, from: usize, to: usize| masked(first, &large[from..to]);
+        let in_parts = [
+            part(0x02, 0, 1_500),
+            part(0x00, 1_500, 2_200),
+            masked(0x89, b""),
+            part(0x80, 2_200, 2_300),
+            next.clone(),
+        ];
+        let mut with_ping = expected.clone();
+        if let Ok(messages) = &mut with_ping {
+            messages.insert(1, Message::Ping(Bytes::new()));
+        }
+        assert_eq!(decode(&in_parts.concat()), with_ping);
+        let first_too_large = [part(0x02, 0, 2_001), part(0x80, 0, 5), next.clone()].concat();
+        assert_eq!(decode(&first_too_large), expected);
+
+        let nested = [part(0x02, 0, 2_001), next.clone()].concat();
+        assert!(matches!(decode(&nested), Err(Violation::Malformed(_))));
+        let of_nothing = [part(0x80, 0, 2_001), next].concat();
+        assert!(matches!(decode(&of_nothing), Err(Violation::Malformed(_))));
+        let announced = [0x82, 0xFF, 0, 0, 0, 0, 0, 0, 0x7D, 0x01];
+        assert_eq!(decode(&announced), Err(Violation::TooLarge));
     }
 
     #[test]

@@ -11,14 +11,14 @@ use super::{Request, Violation};
 use crate::lib0::{Reader, Unreadable, write_buffer, write_string, write_var_uint};
 use crate::room::message::{Occasion, Presented, Shown};
 
-const SYNC: u64 = 0;
-const AWARENESS: u64 = 1;
-const AUTH: u64 = 2;
-const QUERY_AWARENESS: u64 = 3;
+pub(super) const SYNC: u64 = 0;
+pub(super) const AWARENESS: u64 = 1;
+pub(super) const AUTH: u64 = 2;
+pub(super) const QUERY_AWARENESS: u64 = 3;
 
-const STEP_1: u64 = 0;
-const STEP_2: u64 = 1;
-const UPDATE: u64 = 2;
+pub(super) const STEP_1: u64 = 0;
+pub(super) const STEP_2: u64 = 1;
+pub(super) const UPDATE: u64 = 2;
 
 const PERMISSION_DENIED: u64 = 0;
 
@@ -36,24 +36,7 @@ impl From<Unreadable> for Violation {
 pub fn receive(message: &[u8], awareness_bytes_max: usize) -> Result<Request, Violation> {
     let mut reader = Reader::new(message);
     let request = match reader.var_uint()? {
-        SYNC => {
-            let step = reader.var_uint()?;
-            let payload = Bytes::copy_from_slice(reader.buffer()?);
-            match step {
-                STEP_1 => Request::Sync {
-                    state_vector: payload,
-                },
-                STEP_2 => Request::Submit {
-                    occasion: Occasion::Answer,
-                    update: payload,
-                },
-                UPDATE => Request::Submit {
-                    occasion: Occasion::Edit,
-                    update: payload,
-                },
-                _ => return Err(Violation::Malformed("unknown sync step")),
-            }
-        }
+        SYNC => read_sync(&mut reader)?,
         AWARENESS => {
             if message.len() > awareness_bytes_max {
                 return Err(Violation::TooLarge);
@@ -71,7 +54,28 @@ pub fn receive(message: &[u8], awareness_bytes_max: usize) -> Result<Request, Vi
     }
 }
 
-fn read_awareness(bytes: &[u8]) -> Result<Vec<Presented>, Violation> {
+/// Reads what follows on the type of a sync message.
+pub(super) fn read_sync(reader: &mut Reader<'_>) -> Result<Request, Violation> {
+    let step = reader.var_uint()?;
+    let payload = Bytes::copy_from_slice(reader.buffer()?);
+    match step {
+        STEP_1 => Ok(Request::Sync {
+            state_vector: payload,
+        }),
+        STEP_2 => Ok(Request::Submit {
+            occasion: Occasion::Answer,
+            update: payload,
+        }),
+        UPDATE => Ok(Request::Submit {
+            occasion: Occasion::Edit,
+            update: payload,
+        }),
+        _ => Err(Violation::Malformed("unknown sync step")),
+    }
+}
+
+/// Reads the states in an awareness message.
+pub(super) fn read_awareness(bytes: &[u8]) -> Result<Vec<Presented>, Violation> {
     let mut reader = Reader::new(bytes);
     let count = reader.count(AWARENESS_ENTRY_BYTES_MIN)?;
     let mut states = Vec::with_capacity(count);
@@ -135,13 +139,7 @@ fn write_sync_header(out: &mut Vec<u8>, step: u64, length: usize) {
 
 /// Writes presence states. None at all is a message, too: data that shows the connection is alive.
 pub fn write_presence(out: &mut Vec<u8>, states: &[Shown]) {
-    let mut payload = Vec::new();
-    write_var_uint(&mut payload, states.len() as u64);
-    for shown in states {
-        write_var_uint(&mut payload, shown.client);
-        write_var_uint(&mut payload, u64::from(shown.clock));
-        write_string(&mut payload, shown.state.as_deref().unwrap_or("null"));
-    }
+    let payload = awareness(states);
     write_header(
         out,
         Opcode::Binary,
@@ -149,6 +147,18 @@ pub fn write_presence(out: &mut Vec<u8>, states: &[Shown]) {
     );
     write_var_uint(out, AWARENESS);
     write_buffer(out, &payload);
+}
+
+/// States as they are in an awareness message.
+pub(super) fn awareness(states: &[Shown]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    write_var_uint(&mut payload, states.len() as u64);
+    for shown in states {
+        write_var_uint(&mut payload, shown.client);
+        write_var_uint(&mut payload, u64::from(shown.clock));
+        write_string(&mut payload, shown.state.as_deref().unwrap_or("null"));
+    }
+    payload
 }
 
 /// Writes that something was not permitted. The connection goes on.
@@ -163,7 +173,8 @@ pub fn write_denied(out: &mut Vec<u8>, reason: &str) {
     write_string(out, reason);
 }
 
-fn var_uint_size(value: usize) -> usize {
+/// How many bytes a `varUint` has.
+pub(super) fn var_uint_size(value: usize) -> usize {
     let bits = (usize::BITS - value.leading_zeros()).max(1) as usize;
     bits.div_ceil(7)
 }

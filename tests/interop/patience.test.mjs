@@ -7,7 +7,7 @@ import { Server } from './lib/server.mjs'
 import { openStore, STORES } from './lib/store.mjs'
 import { writer } from './lib/token.mjs'
 import { Tcp } from './lib/raw.mjs'
-import { pass, poll } from './lib/wait.mjs'
+import { pass, poll, until } from './lib/wait.mjs'
 
 /** y-websocket closes a connection that brought no data for 30 seconds, looking every three. */
 const QUIET_MS = 36_000
@@ -54,6 +54,22 @@ for (const kind of STORES) {
       silent.map.set('still', 'here')
       await usual.until('the edit', () => usual.map.get('still') === 'here')
       await py.until('the edit', () => py.contents().map.still === 'here')
+    })
+
+    check('HP21 a quiet provider stays connected, and a socket without anybody let in is closed', async (scene) => {
+      const stranger = await scene.wire()
+      const quiet = [4, 3].map((line) => scene.document(scene.room('quiet'), { line, awareness: null }))
+      const denied = scene.document(scene.room('denied'), { socket: quiet[0].socket, token: 'none', awareness: null })
+      await Promise.all(quiet.map((document) => document.synced()))
+      await denied.until('its refusal', () => denied.denials.length === 1)
+      await pass(QUIET_MS)
+      for (const document of quiet) {
+        assert.deepEqual([document.socket.sockets.length, document.socket.closes], [1, []])
+        document.map.set('still', 'here')
+        await document.saved()
+      }
+      const closed = await until('the close', () => stranger.closed, { on: [[stranger, 'closed']], ...PATIENCE })
+      assert.deepEqual(closed, { code: 4508, reason: 'idle' })
     })
 
     check('LI20 a request that never ends is cut', async (scene) => {

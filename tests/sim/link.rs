@@ -321,7 +321,7 @@ fn told(presented: Presented) -> Seen {
 pub fn live(except: Option<SessionId>, event: &LiveEvent) -> Live {
     let update = match event {
         LiveEvent::Update(update) => Some(update.clone()),
-        LiveEvent::Presence(_) => None,
+        LiveEvent::Presence(_) | LiveEvent::Said(_) => None,
     };
     Live { except, update }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use roundtable::hub::outbox::{Batch, LiveCursor, Ring};
-use roundtable::ids::{Now, SessionId};
+use roundtable::ids::{Now, RoomId, SessionId};
 use roundtable::limits::Limits;
 use roundtable::room::index::StateVector;
 use roundtable::room::{Departure, Effect, Event, Input, LiveEvent, Outcome, Room};
@@ -23,6 +23,7 @@ pub struct Host {
     /// All live events of this opening.
     pub told: Vec<Live>,
     pub limits: Arc<Limits>,
+    name: RoomId,
     ring: Arc<Ring>,
     batch: Batch,
     fault: Option<Fault>,
@@ -37,6 +38,7 @@ impl Host {
             links: BTreeMap::new(),
             told: Vec::new(),
             limits,
+            name: RoomId::parse("room").expect("a name"),
             ring: Arc::new(ring),
             batch: Batch::default(),
             fault,
@@ -92,7 +94,6 @@ impl Host {
                 | Effect::Compact { .. }
                 | Effect::Release { .. }
                 | Effect::Stir(_)
-                | Effect::Say { .. }
                 | Effect::Erase { .. }
                 | Effect::Quarantine { .. }
                 | Effect::Rest
@@ -111,7 +112,7 @@ impl Host {
         if is_update && self.fault == Some(Fault::UpdateDropped) && dice.one_in(10) {
             event = LiveEvent::Presence([].into());
         }
-        self.batch.add(Dialect::Yjs, except, &event);
+        self.batch.add(Dialect::Yjs, &self.name, except, &event);
     }
 
     fn tell_one(

@@ -271,7 +271,7 @@ impl World {
                 return self.model.released(room, epoch, &entries);
             }
             Effect::Tell { session, event } => return self.note(room, epoch, session, &event),
-            Effect::Live { .. } | Effect::Stir(_) | Effect::Say { .. } => return,
+            Effect::Live { .. } | Effect::Stir(_) => return,
             Effect::Quarantine { reason, .. } => panic!("the CRDT failed: {reason}"),
             Effect::Rest => return self.rest(room),
             Effect::Abandon { end } => return self.close(room, &end),

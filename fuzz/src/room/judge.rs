@@ -1,6 +1,6 @@
 //! Owns what must hold of a room when all is kept, and of what it tells to all.
 
-use roundtable::ids::Version;
+use roundtable::ids::{RoomId, Version};
 use roundtable::room::document::Applied;
 use roundtable::room::{CatchUp, LiveEvent, Occasion, Reason};
 use roundtable::wire::{Dialect, Request, yjs};
@@ -59,7 +59,8 @@ impl World {
 /// What is told to all is a frame that clients read.
 pub(super) fn check_live(event: &LiveEvent) {
     let mut frame = Vec::new();
-    Dialect::Yjs.write_live(event, &mut frame);
+    let room = RoomId::parse("r").expect("a name");
+    Dialect::Yjs.write_live(&room, event, &mut frame);
     let header = if frame[1] == 126 { 4 } else { 2 };
     let read = yjs::receive(&frame[header..], usize::MAX).expect("a message of the protocol");
     match event {
@@ -74,5 +75,6 @@ pub(super) fn check_live(event: &LiveEvent) {
             );
         }
         LiveEvent::Presence(shown) => presence::check(shown),
+        LiveEvent::Said(_) => unreachable!("nobody says anything"),
     }
 }

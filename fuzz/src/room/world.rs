@@ -217,7 +217,6 @@ impl World {
                 }
                 Effect::Stir(stir) => assert!(!stir.is_empty(), "something is told"),
                 Effect::Recall { .. } => unreachable!("nobody operates"),
-                Effect::Say { .. } => unreachable!("nobody says anything"),
                 Effect::Quarantine { reason, .. } => panic!("the CRDT failed: {reason}"),
                 Effect::Release { entries } => self.release(&entries),
                 Effect::Rest => {

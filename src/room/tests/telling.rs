@@ -192,3 +192,30 @@ fn pr15_presence_that_a_diff_passes_over_is_told_again_with_it() {
     let events = told(&world.tell(sync(2, empty)), 2);
     assert!(matches!(&events[..], [diff] if is_diff(diff)), "{events:?}");
 }
+
+#[test]
+fn te10_who_is_asked_in_turn_is_asked_as_often_as_it_asks() {
+    let mut world = World::new();
+    assert_eq!(world.attach_as(1, Access::Write, Listen::InTurn), []);
+    let ada = Client::new(11);
+    let ask = |state_vector: Bytes| Event::Missing { state_vector };
+    let is_diff = |event: &Event| matches!(event, Event::Diff { .. });
+    let first = ada.set("t1", "name", "milk");
+    for _ in 0..2 {
+        let events = told(&world.tell(sync(1, Bytes::from_static(&[0]))), 1);
+        assert_eq!(events[0], ask(Bytes::from_static(&[0])));
+        assert!(matches!(&events[1..], [diff] if is_diff(diff)));
+    }
+    let second = ada.set("t1", "name", "bread");
+    assert_eq!(world.submit(1, &second), [], "it was asked already");
+    let answer = Input::Submit {
+        session: SessionId(1),
+        ticket: Ticket(2),
+        occasion: Occasion::Answer,
+        update: first,
+    };
+    world.tell(answer);
+    let events = told(&world.submit(1, &ada.set("t1", "name", "eggs")), 1);
+    assert!(matches!(&events[..], [Event::Missing { .. }]), "{events:?}");
+    assert_eq!(world.room.json(), r#"{"tasks":{"t1":{"name":"milk"}}}"#);
+}

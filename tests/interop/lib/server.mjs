@@ -78,6 +78,7 @@ export class Server extends EventEmitter {
   get host () { return `127.0.0.1:${this.port}` }
   get http () { return `http://${this.host}` }
   get ws () { return `ws://${this.host}${WS_PREFIX}` }
+  get hocuspocus () { return `ws://${this.host}/hocuspocus` }
   get pid () { return this.child.pid }
 
   async #launch () {

@@ -2,6 +2,7 @@
 // failure that shows the server's log.
 import { after, before, describe, test } from 'node:test'
 import { Client, converge } from './client.mjs'
+import { HocuspocusSocket } from './hocuspocus.mjs'
 import { EventStream, JsonClient } from './json.mjs'
 import { Proxy } from './proxy.mjs'
 import { PyClient } from './pycrdt.mjs'
@@ -11,6 +12,7 @@ import { Server } from './server.mjs'
 import { openStore, STORES } from './store.mjs'
 import { admin, writer } from './token.mjs'
 import { show } from './wait.mjs'
+import { Wire } from './wire.mjs'
 
 /** How long one test may take before it is called hung. */
 const TEST_MS = 180_000
@@ -88,6 +90,27 @@ export class Scene {
     const client = new Client({ base, room, token, ...others })
     this.later(() => client.destroy())
     return client
+  }
+
+  /** A Hocuspocus connection without documents. */
+  hocuspocus (options = {}) {
+    const socket = new HocuspocusSocket({ url: this.server.hocuspocus, ...options })
+    this.later(() => socket.destroy())
+    return socket
+  }
+
+  /** A Hocuspocus document that may be written, on a connection of its own unless it is given one. */
+  document (room, { token = writer(), socket, line, ...options } = {}) {
+    const document = (socket ?? this.hocuspocus({ line })).open(room, { token, ...options })
+    this.later(() => document.destroy())
+    return document
+  }
+
+  /** A Hocuspocus socket without a provider. */
+  async wire (options) {
+    const wire = await Wire.open(this.server.hocuspocus, options)
+    this.later(() => wire.destroy())
+    return wire
   }
 
   /** A pycrdt client, connected and synced. */
