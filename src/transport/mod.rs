@@ -1,6 +1,7 @@
 //! Owns the router: every URL on one screen, grouped by who calls it.
 
 pub mod caller;
+mod carrier;
 pub mod door;
 mod holds;
 pub mod http;

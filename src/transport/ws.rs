@@ -15,6 +15,7 @@ use super::App;
 use super::caller::room_named;
 use super::door::Presented;
 use super::jsonws::JsonSocket;
+use super::line::Line;
 use super::listener::Place;
 use super::problem::Problem;
 use super::socket::Socket;
@@ -62,7 +63,8 @@ pub async fn open_json(State(app): State<App>, mut request: Request) -> Result<R
     let upgrade = Upgrade::of(&mut request)?;
     let inside = app.clone();
     upgrade.serve(&app, async move |stream, early| {
-        JsonSocket::new(stream, inside, bearer, early).run().await
+        let line = Line::new(stream, inside.hub.clone(), None, early);
+        JsonSocket::new(line, inside, bearer).run().await
     });
     Ok(response)
 }
