@@ -338,7 +338,7 @@ impl<C: Carrier> JsonSocket<C> {
         {
             let then = Then::Subscribe {
                 id: None,
-                since: Some((Some(since.epoch), since.version)),
+                since: Since::Seen(Some(since.epoch), since.version),
             };
             self.enter(hold.room.clone(), grant, hold.client.clone(), then);
         } else {

@@ -40,8 +40,16 @@ impl<C: Carrier> JsonSocket<C> {
             Ask::Subscribe {
                 room,
                 since,
+                recent,
                 client,
-            } => self.subscribe(id, room, since, client),
+            } => {
+                let since = match (since, recent) {
+                    (Some((epoch, version)), _) => Since::Seen(epoch, version),
+                    (None, Some(count)) => Since::Recent(count),
+                    (None, None) => Since::New,
+                };
+                self.subscribe(id, room, since, client);
+            }
             Ask::Unsubscribe { room } => self.unsubscribe(id.as_deref(), &room),
             Ask::Follow { topic } => self.follow(id.as_deref(), &topic),
             Ask::Unfollow { topic } => self.unfollow(id.as_deref(), &topic),

@@ -19,7 +19,7 @@ use super::http::number;
 use super::line::{READY_BYTES, retry_after_ms};
 use super::problem::Problem;
 use crate::hub::Hub;
-use crate::hub::reader::Reader;
+use crate::hub::reader::{Reader, Since};
 use crate::ids::{Epoch, Version};
 use crate::room::sessions::require;
 use crate::room::{Access, End, Event, Grant};
@@ -61,6 +61,7 @@ pub async fn stream(
     }
     let client = client.map(Into::into);
     let mut reader = app.hub.reader(&room, grant.clone(), client).await?;
+    let since = since.map_or(Since::New, |(epoch, version)| Since::Seen(epoch, version));
     reader.subscribe(None, since);
     let told = Stream {
         draining: app.hub.draining().clone(),

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::hub::reader::Reader;
+use crate::hub::reader::{Reader, Since};
 use crate::room::presence::Appearance;
 use crate::wire::notice::Notice;
 use crate::wire::operations::read_operation;
@@ -41,7 +41,7 @@ async fn appear(hub: &Hub, state: &'static str) {
 async fn reader(hub: &Hub, since: u64) -> Reader {
     let entered = hub.reader(&room("a"), grant(), None).await;
     let mut reader = entered.map_err(|denial| format!("{denial:?}")).expect("in");
-    reader.subscribe(None, Some((None, Version(since))));
+    reader.subscribe(None, Since::Seen(None, Version(since)));
     reader
 }
 
