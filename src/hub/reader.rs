@@ -226,7 +226,9 @@ impl Reader {
         self.attachment.skip();
         let (since, begins) = match &self.stands {
             Stands::Outside { id, since } => (*since, Some(id.clone())),
-            Stands::Behind(at) | Stands::Here(at) => (Since::Seen(Some(at.epoch), at.version), None),
+            Stands::Behind(at) | Stands::Here(at) => {
+                (Since::Seen(Some(at.epoch), at.version), None)
+            }
             Stands::Aside => (Since::New, Some(None)),
         };
         let before = Before {

@@ -17,6 +17,7 @@ use super::listener::Peer;
 use super::problem::Problem;
 use super::rate::{Budget, Standing};
 use crate::auth::{Bearer, Denied, token_in};
+use crate::ids::Millis;
 use crate::limits::Limits;
 use crate::store::audit::AuditEvent;
 
@@ -54,6 +55,12 @@ impl Door {
             polls: Budget::new("polls", limits.polls_max, window_ms),
             failures: Budget::new("failures", failures_max, FAILURES_WINDOW_MS),
         }
+    }
+
+    /// Counts a bad token that is not a request's own; whether there were too many.
+    pub fn has_failed(&self, witness: &Witness, now: Millis) -> bool {
+        let spent = self.failures.spend(&witness.place(), now);
+        matches!(spent, Some(Standing { left: None, .. }))
     }
 
     /// The budget that a request counts to. Opening a socket counts to none: what it does is
@@ -158,6 +165,8 @@ impl Visit {
         let (action, is_allowed) = match status {
             StatusCode::UNAUTHORIZED => ("token", false),
             StatusCode::FORBIDDEN => ("access", false),
+            // Who comes in there shows a token later.
+            StatusCode::SWITCHING_PROTOCOLS if self.uri.path().starts_with("/socket.io") => return,
             StatusCode::SWITCHING_PROTOCOLS => ("join", true),
             _ => return,
         };
@@ -190,7 +199,8 @@ pub struct Witness {
 }
 
 impl Witness {
-    fn of(parts: &Parts, bearer: Option<&Bearer>) -> Self {
+    /// Who has this bearer, and where the request came from.
+    pub fn of(parts: &Parts, bearer: Option<&Bearer>) -> Self {
         // A guest is another one with every request.
         let named = bearer.filter(|bearer| !bearer.identity.is_guest);
         Self {

@@ -83,14 +83,14 @@ enum Step {
 
 /// How many messages may come: a burst, and a rate in the long run.
 #[derive(Debug)]
-struct Budget {
+pub(super) struct Budget {
     /// Thousandths of a message.
     left: u64,
     at: Millis,
 }
 
 impl Budget {
-    fn new(now: Millis, limits: &Limits) -> Self {
+    pub(super) fn new(now: Millis, limits: &Limits) -> Self {
         Self {
             left: u64::from(limits.messages_burst_max) * 1_000,
             at: now,
@@ -98,7 +98,7 @@ impl Budget {
     }
 
     /// Takes one message; whether there was one.
-    fn take(&mut self, now: Millis, limits: &Limits) -> bool {
+    pub(super) fn take(&mut self, now: Millis, limits: &Limits) -> bool {
         let gained = (now.0 - self.at.0).saturating_mul(limits.messages_per_second_max.into());
         let most = u64::from(limits.messages_burst_max) * 1_000;
         self.left = self.left.saturating_add(gained).min(most);

@@ -1,5 +1,6 @@
 //! Owns the router: every URL on one screen, grouped by who calls it.
 
+mod alarm;
 pub mod caller;
 mod carrier;
 pub mod door;
@@ -15,6 +16,7 @@ pub mod problem;
 pub mod rate;
 mod requests;
 mod socket;
+mod socketio;
 mod speech;
 mod sse;
 mod ws;
@@ -100,11 +102,21 @@ pub fn router(app: App) -> Router {
         .layer(http::body_timeout(&app))
         .layer(http::cors(&app.origins));
 
+    let socket_io = socketio::serve(&app);
+    let socket_io = Router::new()
+        .route("/socket.io", socket_io.clone())
+        .route("/socket.io/", socket_io)
+        .layer(pass.clone())
+        .layer(http::body_timeout(&app))
+        .layer(http::cors(&app.origins));
+
     Router::new()
         // Yjs clients.
         .route("/ws/{*room}", get(ws::open_yjs).layer(pass.clone()))
         // Applications.
-        .route("/api/v1/ws", get(ws::open_json).layer(pass))
+        .route("/api/v1/ws", get(ws::open_json).layer(pass.clone()))
+        // Socket.IO clients.
+        .merge(socket_io)
         .nest("/api/v1", rooms)
         // Operators.
         .route("/healthz", get(ops::health))

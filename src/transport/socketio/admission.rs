@@ -1,0 +1,123 @@
+//! Owns who is let into a Socket.IO session: the token of the handshake's `auth`, or of the request
+//! that opened it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use socketioxide::adapter::LocalAdapter;
+use socketioxide::extract::{AckSender, SocketRef, TryData};
+use socketioxide::handler::{FromMessageParts, MessageHandler, Value};
+use socketioxide::socket::{DisconnectReason, Socket};
+
+use super::flow::{Admitted, Flow, Heard, Left};
+use crate::auth::Denied;
+use crate::ids::is_name;
+use crate::transport::App;
+use crate::transport::door::{Presented, Witness};
+use crate::transport::requests::code_of;
+
+/// What a client says in `auth`.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Credentials {
+    token: Option<String>,
+    client_id: Option<String>,
+    device_id: Option<String>,
+}
+
+/// Why nobody is let in: what `connect_error` says.
+#[derive(Debug)]
+pub struct Refused {
+    code: &'static str,
+    reason: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.reason)
+    }
+}
+
+/// Lets somebody in, or not. From now on it is listened to.
+pub async fn admit(app: App, socket: SocketRef, auth: TryData<Credentials>) -> Result<(), Refused> {
+    let parts = socket.req_parts();
+    let Some(flow) = flow_of(&socket) else {
+        let (code, reason) = ("internal", "the server failed".to_owned());
+        return Err(Refused { code, reason });
+    };
+    let auth = auth.0.unwrap_or_default();
+    let now = app.hub.now();
+    let checked = match auth.token.as_deref().filter(|token| !token.is_empty()) {
+        Some(token) => app.auth.authenticate(Some(token), now.wall).await,
+        None => {
+            let presented = parts.extensions.get::<Presented>();
+            presented.map_or(Err(Denied::Missing), |it| it.0.clone())
+        }
+    };
+    let witness = Witness::of(parts, checked.as_ref().ok());
+    let bearer = match checked {
+        Ok(bearer) => bearer,
+        Err(denied) => {
+            let is_bad = matches!(denied, Denied::Missing | Denied::Invalid(_));
+            if is_bad && app.door.has_failed(&witness, now.mono) {
+                let reason = "too many bad tokens from this address".to_owned();
+                return Err(Refused {
+                    code: "too_many_requests",
+                    reason,
+                });
+            }
+            let detail = serde_json::json!({ "path": "/socket.io/" });
+            witness.note(&app, "token", None, false, detail);
+            let reason = denied.to_string();
+            return Err(Refused {
+                code: code_of(denied),
+                reason,
+            });
+        }
+    };
+    if app.hub.is_leaving() {
+        let reason = "the server goes away".to_owned();
+        return Err(Refused {
+            code: "unavailable",
+            reason,
+        });
+    }
+    witness.note(
+        &app,
+        "join",
+        None,
+        true,
+        serde_json::json!({ "path": "/socket.io/" }),
+    );
+    let device = auth.client_id.or(auth.device_id).filter(|id| is_name(id));
+    flow.admit(Admitted {
+        bearer,
+        device: device.map(Into::into),
+    });
+    // Before it is told that it is connected: what it says first is heard.
+    socket.on_fallback(Ear(flow.clone()));
+    socket.on_disconnect(async move |reason: DisconnectReason| {
+        flow.leave(match reason {
+            DisconnectReason::ClientNSDisconnect => Left::Goodbye,
+            _ => Left::Lost,
+        });
+    });
+    Ok(())
+}
+
+/// The flow of a session, as its first request brought it.
+pub fn flow_of(socket: &SocketRef) -> Option<Arc<Flow>> {
+    socket.req_parts().extensions.get::<Arc<Flow>>().cloned()
+}
+
+/// Hears events in the order in which they come.
+struct Ear(Arc<Flow>);
+
+impl MessageHandler<LocalAdapter, Ear> for Ear {
+    fn call(&self, socket: Arc<Socket<LocalAdapter>>, mut value: Value, ack: Option<i64>) {
+        let sender = AckSender::from_message_parts(&socket, &mut value, &ack);
+        let ack = ack.and_then(|_| sender.ok());
+        self.0.hear(Heard { value, ack });
+    }
+}
