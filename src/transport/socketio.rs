@@ -77,7 +77,8 @@ fn converse(app: App, racks: Arc<Racks>, socket: SocketRef) {
     connections.spawn(async move {
         let gauge = metrics::gauge!(metric::SESSIONS);
         gauge.increment(1);
-        let session = Session::new(socket, flow, app.hub.clone(), racks, device);
+        let who = (admitted.bearer.identity.clone(), device);
+        let session = Session::new(socket, flow, app.hub.clone(), racks, who);
         let ended = JsonSocket::new(session, app, Some(admitted.bearer))
             .run()
             .await;

@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 
 use self::people::{Own, People};
 use crate::ids::RoomId;
+use crate::room::Identity;
 
 /// Changes that a table's subscriber is told of at first.
 const RECENT_EVENTS: usize = 50;
@@ -164,6 +165,7 @@ struct Batch<A> {
 /// One client's side of the conversation.
 #[derive(Debug)]
 pub struct Dialogue<A> {
+    identity: Arc<Identity>,
     device: Arc<str>,
     /// Operations without a name get one that begins so.
     prefix: String,
@@ -179,8 +181,9 @@ pub struct Dialogue<A> {
 impl<A> Dialogue<A> {
     /// A conversation that begins. `prefix` is unique.
     #[must_use]
-    pub fn new(device: Arc<str>, prefix: String) -> Self {
+    pub fn new(identity: Arc<Identity>, device: Arc<str>, prefix: String) -> Self {
         Self {
+            identity,
             device,
             prefix,
             count: 0,

@@ -17,7 +17,7 @@ use super::flow::{Flow, Left};
 use super::racks::Racks;
 use crate::hub::Hub;
 use crate::ids::{Millis, Now, UnixMillis};
-use crate::room::End;
+use crate::room::{End, Identity};
 use crate::transport::alarm::Alarm;
 use crate::transport::carrier::Carrier;
 use crate::transport::jsonws::Budget;
@@ -53,14 +53,14 @@ impl Session {
         flow: Arc<Flow>,
         hub: Hub,
         racks: Arc<Racks>,
-        device: Arc<str>,
+        (identity, device): (Arc<Identity>, Arc<str>),
     ) -> Self {
         let now = hub.now();
         Self {
             socket,
             flow,
             racks,
-            dialogue: Dialogue::new(device, hub.fresh_id()),
+            dialogue: Dialogue::new(identity, device, hub.fresh_id()),
             ready: VecDeque::new(),
             ready_bytes: 0,
             budget: Budget::new(now.mono, hub.limits()),

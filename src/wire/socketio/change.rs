@@ -179,12 +179,12 @@ pub(super) fn of_operation(argument: &str) -> Result<Change, Unfit> {
     })
 }
 
-/// These applications keep records elsewhere, too: an update of one that the room has not seen
-/// makes it.
+/// These applications keep records elsewhere, too: an update of one that the room has never seen
+/// makes it, and one that was deleted stays so.
 fn action(word: &str) -> Result<&'static str, Unfit> {
     match word.to_ascii_lowercase().as_str() {
         "create" => Ok("create"),
-        "update" => Ok("upsert"),
+        "update" => Ok("save"),
         "delete" => Ok("delete"),
         _ => Err(Unfit("type is none of create, update, delete")),
     }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::shapes::{CursorPosition, Selection, UserLeft, UserPresence};
 use super::{Out, raw};
+use crate::room::Identity;
 
 /// What the client said of itself.
 #[derive(Debug, Default, Clone, Serialize)]
@@ -100,13 +101,12 @@ impl Seen {
 
 impl Person<'_> {
     fn portray<'a>(&'a self, table: &'a str, now: &'a str) -> UserPresence<'a> {
-        let nowhere: &RawValue = serde_json::from_str("\"\"").expect("a string");
         UserPresence {
             user_id: &self.user_id,
             user_name: self.user.name.as_deref().unwrap_or(&self.user_id),
             avatar_url: self.user.avatar.as_deref(),
             table_id: table,
-            view_id: self.state.view_id.unwrap_or(nowhere),
+            view_id: self.state.view_id.unwrap_or(nowhere()),
             cursor: self.state.cursor,
             selection: self.state.selection,
             last_seen: now,
@@ -115,9 +115,20 @@ impl Person<'_> {
     }
 }
 
+/// A view without a name.
+fn nowhere() -> &'static RawValue {
+    serde_json::from_str("\"\"").expect("a string")
+}
+
 impl People {
-    /// Begins anew with those who are there; returns each user once.
-    pub(super) fn begin(&mut self, table: &str, now: &str, all: &[Person<'_>]) -> Box<RawValue> {
+    /// Begins anew with those who are there; returns each user once. `me` may not be among them yet.
+    pub(super) fn begin(
+        &mut self,
+        table: &str,
+        now: &str,
+        all: &[Person<'_>],
+        me: (&Identity, &Own),
+    ) -> Box<RawValue> {
         *self = Self::default();
         let mut told = Vec::new();
         for person in all {
@@ -125,6 +136,20 @@ impl People {
                 told.push(person.portray(table, now));
             }
             self.add(person);
+        }
+        let (identity, own) = me;
+        if !self.users.contains_key(&*identity.user) {
+            told.push(UserPresence {
+                user_id: &identity.user,
+                user_name: identity.name.as_deref().unwrap_or(&identity.user),
+                avatar_url: identity.avatar.as_deref(),
+                table_id: table,
+                view_id: own.view_id.as_deref().unwrap_or(nowhere()),
+                cursor: own.cursor.as_deref(),
+                selection: own.selection.as_deref(),
+                last_seen: now,
+                color: identity.color.as_deref(),
+            });
         }
         raw(&told)
     }

@@ -187,7 +187,10 @@ impl<A> Dialogue<A> {
             return self.acknowledge(ack, &Ack::refused("unavailable", "not followed any more"));
         };
         if kind == Kind::Table {
-            let people = followed.people.begin(name, now, &told.users);
+            let people =
+                followed
+                    .people
+                    .begin(name, now, &told.users, (&self.identity, &followed.own));
             self.outs
                 .push_back(Out::Emit("table_users".into(), Some(people)));
         }
