@@ -98,10 +98,12 @@ pub async fn admit(app: App, socket: SocketRef, auth: TryData<Credentials>) -> R
     // Before it is told that it is connected: what it says first is heard.
     socket.on_fallback(Ear(flow.clone()));
     socket.on_disconnect(async move |reason: DisconnectReason| {
-        flow.leave(match reason {
-            DisconnectReason::ClientNSDisconnect => Left::Goodbye,
-            _ => Left::Lost,
-        });
+        match reason {
+            DisconnectReason::ClientNSDisconnect => flow.leave(Left::Goodbye),
+            // The client is told, and still there.
+            DisconnectReason::ServerNSDisconnect => {}
+            _ => flow.leave(Left::Lost),
+        }
     });
     Ok(())
 }

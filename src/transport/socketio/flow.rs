@@ -46,6 +46,19 @@ pub enum Left {
     Lost,
 }
 
+/// What a reader may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// Read on.
+    Read,
+    /// Wait until there is room.
+    Wait,
+    /// Read, so that the peer gets to hear why it ends, and pass nothing on.
+    Discard,
+    /// Nothing passes any more.
+    Cut,
+}
+
 /// Who was let in.
 #[derive(Debug)]
 pub struct Admitted {
@@ -114,7 +127,7 @@ impl Flow {
     /// Takes an event from the client.
     pub fn hear(&self, heard: Heard) {
         let mut inner = self.inner.lock();
-        if !inner.is_open {
+        if !inner.is_open || inner.end.is_some() {
             return;
         }
         if inner.heard.len() >= self.heard_max {
@@ -157,10 +170,13 @@ impl Flow {
         self.inner.lock().end.clone()
     }
 
-    /// We are to end it.
+    /// We are to end it: what is heard from now on is nothing.
     pub fn end_with(&self, end: End) {
         let mut inner = self.inner.lock();
         inner.end.get_or_insert(end);
+        if let Some(reader) = inner.reader.take() {
+            reader.wake();
+        }
         inner.wake();
     }
 
@@ -201,14 +217,19 @@ impl Flow {
         }
     }
 
-    /// The same for a reader; whether nothing passes any more.
-    pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<bool> {
+    /// What a reader may do; it is woken when that changes.
+    pub fn gate(&self, cx: &mut Context<'_>) -> Gate {
         let mut inner = self.inner.lock();
-        if inner.is_cut || inner.has_room() {
-            return Poll::Ready(inner.is_cut);
+        let gate = match () {
+            () if inner.is_cut => Gate::Cut,
+            () if inner.end.is_some() => Gate::Discard,
+            () if inner.has_room() => Gate::Read,
+            () => Gate::Wait,
+        };
+        if matches!(gate, Gate::Discard | Gate::Wait) {
+            inner.reader = Some(cx.waker().clone());
         }
-        inner.reader = Some(cx.waker().clone());
-        Poll::Pending
+        gate
     }
 
     /// The engine is given a packet.
@@ -269,8 +290,7 @@ impl Flow {
 
 impl Inner {
     fn has_room(&self) -> bool {
-        let is_ended = self.end.is_some();
-        !is_ended && self.heard_bytes < HEARD_BYTES_MAX && self.heard.len() < HEARD_MAX
+        self.heard_bytes < HEARD_BYTES_MAX && self.heard.len() < HEARD_MAX
     }
 
     fn wake(&mut self) {

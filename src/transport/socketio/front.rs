@@ -10,6 +10,7 @@ use axum::extract::Request;
 use axum::http::{Method, Response, StatusCode, Uri, header};
 use axum::response::IntoResponse;
 use dashmap::DashMap;
+use futures_util::StreamExt;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use socketioxide::service::SocketIoService;
@@ -30,6 +31,9 @@ pub type Engine = SocketIoService<Router>;
 
 /// The version of Engine.IO that is spoken.
 const ENGINE_VERSION: &str = "4";
+
+/// The largest body that is read only to be thrown away.
+const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Sessions by id; one that is gone is forgotten at the next look.
 type Flows = DashMap<Box<str>, Weak<Flow>>;
@@ -99,9 +103,9 @@ impl Front {
         let response = switch(&self.app, request.headers(), "a Socket.IO client")?;
         let upgrade = Upgrade::of(&mut request)?;
         let (parts, _) = request.into_parts();
-        let (mut engine, hub) = (self.engine.clone(), self.app.hub.clone());
+        let (mut engine, app) = (self.engine.clone(), self.app.clone());
         upgrade.hand_over(&self.app, move |stream, early, place| {
-            let stream = Metered::new(stream, early, flow, hub, place);
+            let stream = Metered::new(stream, early, flow, app, place);
             let request = axum::http::Request::from_parts(parts, ());
             // What was asked for was looked at; the engine goes on by itself.
             drop(engine.call((stream, request)));
@@ -117,6 +121,7 @@ impl Front {
             if declared_bytes(&request) > self.app.hub.limits().frame_bytes_max as u64 {
                 // The session says so; an error here would end it unheard.
                 flow.end_with(End::TooLarge);
+                discard(request.into_body()).await;
                 return "ok".into_response();
             }
         }
@@ -183,6 +188,17 @@ fn gone() -> Response<Body> {
         Bytes::from_static(body.as_bytes()),
     )
         .into_response()
+}
+
+/// Takes a body and throws it away; who sends too much of it is not listened to.
+async fn discard(body: Body) {
+    let mut rest = body.into_data_stream();
+    let mut bytes = 0;
+    while bytes < DISCARDED_BYTES_MAX
+        && let Some(Ok(chunk)) = rest.next().await
+    {
+        bytes += chunk.len();
+    }
 }
 
 fn declared_bytes(request: &Request) -> u64 {

@@ -120,13 +120,14 @@ impl Session {
         }
     }
 
-    /// Gives all that is left, as far as the peer takes it in time.
-    async fn farewell(&mut self) {
+    /// Gives all that is left, as far as the peer takes it in time; then it is gone, if that is
+    /// waited for.
+    async fn farewell(&mut self, is_gone: bool) {
         let (flow, wait) = (self.flow.clone(), Duration::from_millis(GOODBYE_MS));
         let goodbye = async {
             loop {
                 self.give();
-                if self.is_empty() || self.flow.left().is_some() {
+                if flow.left().is_some() || (self.is_empty() && !is_gone) {
                     return;
                 }
                 std::future::poll_fn(|cx| flow.poll_taken(cx)).await;
@@ -256,6 +257,7 @@ impl Carrier for Session {
         let code = match stop {
             Stop::Goodbye | Stop::Lost => None,
             Stop::End(end) => {
+                self.flow.end_with(end.clone());
                 let code = close_code(&end);
                 let body = json!({
                     "message": message(&end),
@@ -267,11 +269,11 @@ impl Carrier for Session {
                 self.ready.clear();
                 self.ready.push_back(Out::Emit("error".into(), body));
                 self.ready_bytes = self.ready.iter().map(Out::bytes).sum();
-                self.farewell().await;
+                self.farewell(false).await;
                 if code < COME_BACK {
                     // Told so by us, a client does not come back by itself.
                     let _ = self.socket.clone().disconnect();
-                    self.farewell().await;
+                    self.farewell(true).await;
                 }
                 self.flow.cut();
                 Some(code)
