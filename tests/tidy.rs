@@ -58,6 +58,10 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("axum", &["transport/", "server/"]),
     ("hyper", &["transport/", "server/"]),
     ("jsonwebtoken", &["auth.rs", "auth/"]),
+    (
+        "socketioxide",
+        &["transport/socketio.rs", "transport/socketio/"],
+    ),
 ];
 
 /// The only clock and dice.

@@ -5,7 +5,10 @@
 //! room says to JSON readers, and says it in the client's words.
 
 mod change;
+mod events;
+mod follow;
 mod hear;
+mod outcomes;
 mod people;
 mod shapes;
 mod tell;

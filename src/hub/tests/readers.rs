@@ -90,6 +90,28 @@ async fn jw25_a_reader_that_falls_behind_again_and_again_hears_every_version_onc
 }
 
 #[tokio::test(start_paused = true)]
+async fn jw29_a_reader_begins_so_many_versions_before_the_head_or_as_many_as_there_are() {
+    let hub = forgetful(&Arc::new(Memory::open()));
+    let mut reader = reader(&hub, 0).await;
+    reader.subscribe(None, Since::Recent(5));
+    let empty = told(&hub, &mut reader).await;
+    assert_eq!(
+        (&empty[0]["version"], &empty[0]["head"]),
+        (&0.into(), &0.into())
+    );
+    for n in 1..=3 {
+        write(&hub, n).await;
+    }
+    for (count, expected) in [(0, vec![]), (2, vec![2, 3]), (9, vec![1, 2, 3])] {
+        reader.subscribe(None, Since::Recent(count));
+        let told = told(&hub, &mut reader).await;
+        assert_eq!(told[0]["type"], "subscribed");
+        assert_eq!(told[0].get("document"), None);
+        assert_eq!(versions(&told), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn jw26_a_reader_that_missed_presence_is_told_anew_who_is_here() {
     let hub = forgetful(&Arc::new(Memory::open()));
     let mut reader = reader(&hub, 0).await;

@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::json;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::handler::{FromMessageParts, MessageHandler, Value};
 use socketioxide::socket::{DisconnectReason, Socket};
 
 use super::flow::{Admitted, Flow, Heard, Left};
-use crate::auth::Denied;
+use crate::auth::{Bearer, Denied};
 use crate::ids::is_name;
 use crate::transport::App;
 use crate::transport::door::{Presented, Witness};
@@ -33,6 +34,13 @@ pub struct Refused {
     reason: String,
 }
 
+impl Refused {
+    fn new(code: &'static str, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self { code, reason }
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code, self.reason)
@@ -41,60 +49,22 @@ impl fmt::Display for Refused {
 
 /// Lets somebody in, or not. From now on it is listened to.
 pub async fn admit(app: App, socket: SocketRef, auth: TryData<Credentials>) -> Result<(), Refused> {
-    let parts = socket.req_parts();
     let Some(flow) = flow_of(&socket) else {
-        let (code, reason) = ("internal", "the server failed".to_owned());
-        return Err(Refused { code, reason });
+        return Err(Refused::new("internal", "the server failed"));
     };
     let auth = auth.0.unwrap_or_default();
-    let now = app.hub.now();
-    let checked = match auth.token.as_deref().filter(|token| !token.is_empty()) {
-        Some(token) => app.auth.authenticate(Some(token), now.wall).await,
-        None => {
-            let presented = parts.extensions.get::<Presented>();
-            presented.map_or(Err(Denied::Missing), |it| it.0.clone())
-        }
-    };
-    let witness = Witness::of(parts, checked.as_ref().ok());
-    let bearer = match checked {
-        Ok(bearer) => bearer,
-        Err(denied) => {
-            let is_bad = matches!(denied, Denied::Missing | Denied::Invalid(_));
-            if is_bad && app.door.has_failed(&witness, now.mono) {
-                let reason = "too many bad tokens from this address".to_owned();
-                return Err(Refused {
-                    code: "too_many_requests",
-                    reason,
-                });
-            }
-            let detail = serde_json::json!({ "path": "/socket.io/" });
-            witness.note(&app, "token", None, false, detail);
-            let reason = denied.to_string();
-            return Err(Refused {
-                code: code_of(denied),
-                reason,
-            });
-        }
-    };
+    let bearer = check(&app, &socket, auth.token.as_deref()).await?;
     if app.hub.is_leaving() {
-        let reason = "the server goes away".to_owned();
-        return Err(Refused {
-            code: "unavailable",
-            reason,
-        });
+        return Err(Refused::new("unavailable", "the server goes away"));
     }
-    witness.note(
-        &app,
-        "join",
-        None,
-        true,
-        serde_json::json!({ "path": "/socket.io/" }),
-    );
     let device = auth.client_id.or(auth.device_id).filter(|id| is_name(id));
-    flow.admit(Admitted {
+    let admitted = Admitted {
         bearer,
         device: device.map(Into::into),
-    });
+    };
+    if !flow.admit(admitted) {
+        return Err(Refused::new("unsupported", "open a new connection"));
+    }
     // Before it is told that it is connected: what it says first is heard.
     socket.on_fallback(Ear(flow.clone()));
     socket.on_disconnect(async move |reason: DisconnectReason| {
@@ -106,6 +76,38 @@ pub async fn admit(app: App, socket: SocketRef, auth: TryData<Credentials>) -> R
         }
     });
     Ok(())
+}
+
+/// Whose token it is: that of `auth`, or of the request that opened the session.
+async fn check(app: &App, socket: &SocketRef, token: Option<&str>) -> Result<Bearer, Refused> {
+    let (parts, now) = (socket.req_parts(), app.hub.now());
+    let checked = match token.filter(|token| !token.is_empty()) {
+        Some(token) => app.auth.authenticate(Some(token), now.wall).await,
+        None => {
+            let presented = parts.extensions.get::<Presented>();
+            presented.map_or(Err(Denied::Missing), |it| it.0.clone())
+        }
+    };
+    let witness = Witness::of(parts, checked.as_ref().ok());
+    let note = |action, is_allowed| {
+        let detail = json!({ "path": "/socket.io/" });
+        witness.note(app, action, None, is_allowed, detail);
+    };
+    match checked {
+        Ok(bearer) => {
+            note("join", true);
+            Ok(bearer)
+        }
+        Err(denied) => {
+            let is_bad = matches!(denied, Denied::Missing | Denied::Invalid(_));
+            if is_bad && app.door.has_failed(&witness, now.mono) {
+                let reason = "too many bad tokens from this address";
+                return Err(Refused::new("too_many_requests", reason));
+            }
+            note("token", false);
+            Err(Refused::new(code_of(denied), denied.to_string()))
+        }
+    }
 }
 
 /// The flow of a session, as its first request brought it.

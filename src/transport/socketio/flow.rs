@@ -71,6 +71,7 @@ pub struct Admitted {
 #[derive(Default)]
 struct Inner {
     admitted: Option<Admitted>,
+    was_admitted: bool,
     /// Whether somebody listens.
     is_open: bool,
     heard: VecDeque<Heard>,
@@ -110,13 +111,15 @@ impl Flow {
         }
     }
 
-    /// Somebody was let in. What an earlier one of this session left is gone.
-    pub fn admit(&self, admitted: Admitted) {
+    /// Somebody was let in; once. Whoever comes again comes on a new connection.
+    pub fn admit(&self, admitted: Admitted) -> bool {
         let mut inner = self.inner.lock();
-        inner.heard.clear();
-        inner.heard_bytes = 0;
-        (inner.left, inner.end, inner.is_open) = (None, None, true);
+        if inner.was_admitted {
+            return false;
+        }
+        (inner.was_admitted, inner.is_open) = (true, true);
         inner.admitted = Some(admitted);
+        true
     }
 
     /// Who was let in; once.

@@ -265,10 +265,9 @@ impl Carrier for Session {
                     "retryable": code >= COME_BACK,
                 });
                 let body = serde_json::value::to_raw_value(&body).ok();
-                self.ready_bytes = 0;
-                self.ready.clear();
-                self.ready.push_back(Out::Emit("error".into(), body));
-                self.ready_bytes = self.ready.iter().map(Out::bytes).sum();
+                let error = Out::Emit("error".into(), body);
+                self.ready_bytes += error.bytes();
+                self.ready.push_back(error);
                 self.farewell(false).await;
                 if code < COME_BACK {
                     // Told so by us, a client does not come back by itself.

@@ -1,24 +1,28 @@
 //! Owns what the events of a client ask for.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::change::{self, Change};
+use super::follow::Project;
 use super::people::Own;
 use super::shapes::{Ack, Heard, Trouble};
-use super::{Asked, Batch, Dialogue, Followed, Kind, Purpose, Unfit};
+use super::{Asked, Batch, Dialogue, Kind, Unfit};
 use crate::ids::{RoomId, UnixMillis};
+use crate::room::Identity;
 use crate::wire::operations::PUSH_OPERATIONS_MAX;
 use crate::wire::time::rfc3339;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct InTable<'a> {
+pub(super) struct InTable<'a> {
     #[serde(default)]
-    table_id: String,
+    pub table_id: String,
     #[serde(borrow, default)]
-    view_id: Option<&'a RawValue>,
+    pub view_id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     cursor: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -27,77 +31,26 @@ struct InTable<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Recovery<'a> {
-    table_id: String,
-    #[serde(borrow, default)]
-    view_id: Option<&'a RawValue>,
-    #[serde(default)]
-    last_event_id: Option<String>,
-    #[serde(default)]
-    last_version: Option<u64>,
-    #[serde(default)]
-    epoch: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", untagged)]
-enum Project {
-    Named(String),
-    #[serde(rename_all = "camelCase")]
-    Since {
-        project_id: String,
-        #[serde(default)]
-        since: Option<u64>,
-        #[serde(default)]
-        epoch: Option<String>,
-    },
-}
-
-#[derive(Deserialize)]
 struct Credentials {
     #[serde(default)]
     token: Option<String>,
-}
-
-/// From where on a client wants events.
-#[derive(Serialize)]
-struct Since {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    epoch: Option<String>,
-    version: u64,
+    #[serde(default)]
+    user_name: Option<String>,
+    #[serde(default)]
+    avatar_url: Option<String>,
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Subscribe<'a> {
-    r#type: &'static str,
-    id: u64,
-    room: &'a str,
-    client_id: &'a str,
+pub(super) struct Presence<'a> {
+    pub r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<Since>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recent: Option<usize>,
+    pub id: Option<u64>,
+    pub room: &'a str,
+    pub state: &'a Own,
 }
 
-#[derive(Serialize)]
-struct Presence<'a> {
-    r#type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<u64>,
-    room: &'a str,
-    state: &'a Own,
-}
-
-fn text(message: &impl Serialize) -> String {
+pub(super) fn text(message: &impl Serialize) -> String {
     serde_json::to_string(message).expect("it is made of strings, numbers and JSON")
-}
-
-/// Where a subscription begins.
-enum Begin {
-    Recent(usize),
-    Since(Since),
-    State,
 }
 
 impl<A> Dialogue<A> {
@@ -190,10 +143,19 @@ impl<A> Dialogue<A> {
         self.acknowledge(ack, &Ack::refused(trouble.code, trouble.message));
     }
 
-    /// Who the client is says its token alone; a fresh one is taken.
+    /// Who the client is says its token alone; a fresh one is taken. A guest, who has none, may say
+    /// what it is called.
     fn authenticate(&mut self, argument: &str, ack: &mut Option<A>) -> Result<(), Unfit> {
         let body: Credentials = read(argument, "it is {token}, or what the token says")?;
         let ack = ack.take();
+        if let (true, Some(name)) = (self.identity.is_guest, body.user_name) {
+            let (name, avatar) = (Some(name.into()), body.avatar_url.map(Into::into));
+            self.identity = Arc::new(Identity {
+                name,
+                avatar,
+                ..(*self.identity).clone()
+            });
+        }
         match body.token {
             None => self.acknowledge(ack, &Ack::done(None)),
             Some(token) => self.ask(Asked::Act { ack }, |id| {
@@ -201,128 +163,6 @@ impl<A> Dialogue<A> {
             }),
         }
         Ok(())
-    }
-
-    fn subscribe(&mut self, argument: &str, ack: &mut Option<A>) -> Result<(), Unfit> {
-        let body: InTable<'_> = read(argument, "it is {tableId, viewId}")?;
-        let room = Kind::Table.room(&body.table_id)?;
-        let own = Own {
-            view_id: body.view_id.map(ToOwned::to_owned),
-            ..Own::default()
-        };
-        let begin = Begin::Recent(super::RECENT_EVENTS);
-        self.follow(Kind::Table, room, own, begin, Purpose::Come, ack.take());
-        Ok(())
-    }
-
-    fn recover(&mut self, argument: &str, ack: &mut Option<A>) -> Result<(), Unfit> {
-        let shape = "it is {tableId, viewId?, lastEventId?, lastVersion?, epoch?}";
-        let body: Recovery<'_> = read(argument, shape)?;
-        let room = Kind::Table.room(&body.table_id)?;
-        let event = body.last_event_id.as_deref().and_then(position);
-        let (of_event, epoch) = event.map_or((None, None), |(epoch, version)| {
-            (Some(version), Some(epoch))
-        });
-        let begin = match of_event.max(body.last_version) {
-            None => Begin::State,
-            Some(version) => Begin::Since(Since {
-                epoch: body.epoch.or(epoch),
-                version,
-            }),
-        };
-        let former = self.followed.get(room.as_str());
-        let own = Own {
-            view_id: body.view_id.map(ToOwned::to_owned),
-            reconnected: true,
-            ..former.map(|it| it.own.clone()).unwrap_or_default()
-        };
-        self.follow(Kind::Table, room, own, begin, Purpose::Recover, ack.take());
-        Ok(())
-    }
-
-    fn subscribe_project(&mut self, argument: &str, ack: &mut Option<A>) -> Result<(), Unfit> {
-        let shape = "it is the id of a project, or {projectId, since?, epoch?}";
-        let (name, begin) = match read(argument, shape)? {
-            Project::Named(name) => (name, Begin::Recent(0)),
-            Project::Since {
-                project_id,
-                since,
-                epoch,
-            } => {
-                let begin = since.map(|version| Begin::Since(Since { epoch, version }));
-                (project_id, begin.unwrap_or(Begin::Recent(0)))
-            }
-        };
-        let room = Kind::Project.room(&name)?;
-        self.follow(
-            Kind::Project,
-            room,
-            Own::default(),
-            begin,
-            Purpose::Come,
-            ack.take(),
-        );
-        Ok(())
-    }
-
-    fn follow(
-        &mut self,
-        kind: Kind,
-        room: RoomId,
-        own: Own,
-        begin: Begin,
-        purpose: Purpose,
-        ack: Option<A>,
-    ) {
-        let followed = Followed {
-            own,
-            people: <_>::default(),
-            gathering: None,
-        };
-        let state = &followed.own.clone();
-        if let Some(mut former) = self.followed.insert(room.as_str().into(), followed) {
-            let ack = former.gathering.take().and_then(|it| it.ack);
-            self.acknowledge(ack, &Ack::refused("unavailable", "subscribed anew"));
-        }
-        let device = self.device.clone();
-        let asked = Asked::Follow {
-            room: room.clone(),
-            purpose,
-            ack,
-        };
-        self.ask(asked, |id| {
-            let (since, recent) = match begin {
-                Begin::Recent(count) => (None, Some(count)),
-                Begin::Since(since) => (Some(since), None),
-                Begin::State => (None, None),
-            };
-            text(&Subscribe {
-                r#type: "subscribe",
-                id,
-                room: room.as_str(),
-                client_id: &device,
-                since,
-                recent,
-            })
-        });
-        if kind == Kind::Table {
-            let room = room.as_str();
-            self.ask(Asked::Along, |id| {
-                text(&Presence {
-                    r#type: "presence",
-                    id: Some(id),
-                    room,
-                    state,
-                })
-            });
-        }
-    }
-
-    fn leave(&mut self, room: RoomId, ack: Option<A>) {
-        self.followed.remove(room.as_str());
-        self.ask(Asked::Act { ack }, |id| {
-            json!({ "type": "unsubscribe", "id": id, "room": room.as_str() }).to_string()
-        });
     }
 
     fn present(&mut self, name: &str, argument: &str, ack: &mut Option<A>) -> Result<(), Unfit> {
@@ -432,13 +272,9 @@ fn push(id: u64, room: &RoomId, device: &str, operations: &[Value]) -> String {
         .to_string()
 }
 
-/// The position in the id of an event: `epoch:version:index`.
-fn position(event: &str) -> Option<(String, u64)> {
-    let mut parts = event.split(':');
-    let (epoch, version) = (parts.next()?, parts.next()?);
-    Some((epoch.to_owned(), version.parse().ok()?))
-}
-
-fn read<'a, T: Deserialize<'a>>(argument: &'a str, shape: &'static str) -> Result<T, Unfit> {
+pub(super) fn read<'a, T: Deserialize<'a>>(
+    argument: &'a str,
+    shape: &'static str,
+) -> Result<T, Unfit> {
     serde_json::from_str(argument).map_err(|_| Unfit(shape))
 }

@@ -2,6 +2,7 @@
 //! only what changed of one is told.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,6 +15,9 @@ use crate::room::Identity;
 #[derive(Debug, Default, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Own {
+    /// How a guest wants to be called; of others the token says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Guest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub view_id: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,6 +27,14 @@ pub(super) struct Own {
     /// In the first state after a recovery alone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reconnected: bool,
+}
+
+/// What a guest says of itself.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Guest {
+    pub name: Arc<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<Arc<str>>,
 }
 
 /// A device in a presence message.

@@ -7,24 +7,26 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::change::{RECORDS, entity_of};
+use super::change::RECORDS;
+use super::events::{Event, change_event, sync_op};
+use super::outcomes::Outcome;
 use super::people::{Left, Person};
-use super::shapes::{Ack, ChangeEvent, FieldChange, Record, Recovered, State, SyncOp, Trouble};
+use super::shapes::{Ack, Record, Recovered, State, Trouble};
 use super::{
     Asked, Dialogue, GATHERED_BYTES_MAX, Gathering, Kind, Out, Purpose, RECENT_EVENTS, Rack, raw,
 };
-use crate::ids::{RoomId, UnixMillis};
+use crate::ids::UnixMillis;
 use crate::wire::time::rfc3339;
 
 /// Any message of a room.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Told<'a> {
+pub(super) struct Told<'a> {
     r#type: &'a str,
     #[serde(default)]
     id: Option<u64>,
     #[serde(borrow, default)]
-    room: Cow<'a, str>,
+    pub room: Cow<'a, str>,
     #[serde(default)]
     epoch: &'a str,
     #[serde(default)]
@@ -42,7 +44,7 @@ struct Told<'a> {
     #[serde(borrow, default)]
     events: Vec<Event<'a>>,
     #[serde(borrow, default)]
-    results: Vec<Outcome<'a>>,
+    pub results: Vec<Outcome<'a>>,
     #[serde(borrow, default)]
     joined: Vec<Person<'a>>,
     #[serde(borrow, default)]
@@ -57,83 +59,6 @@ struct Told<'a> {
     retryable: bool,
     #[serde(default)]
     retry_after_ms: u64,
-}
-
-/// A change event.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Event<'a> {
-    epoch: &'a str,
-    version: u64,
-    id: &'a str,
-    r#type: &'a str,
-    #[serde(borrow)]
-    collection: Cow<'a, str>,
-    #[serde(borrow, default)]
-    record_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    changes: Vec<Field<'a>>,
-    #[serde(borrow)]
-    user_id: Cow<'a, str>,
-    #[serde(borrow)]
-    client_id: Cow<'a, str>,
-    #[serde(borrow, default)]
-    op_id: Option<Cow<'a, str>>,
-    timestamp: &'a str,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Field<'a> {
-    #[serde(borrow)]
-    field: Cow<'a, str>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    old_value: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    new_value: Option<&'a RawValue>,
-    #[serde(default)]
-    truncated: bool,
-}
-
-fn present<'de, D>(value: D) -> Result<Option<&'de RawValue>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-{
-    Deserialize::deserialize(value).map(Some)
-}
-
-/// A result of an operation.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Outcome<'a> {
-    #[serde(borrow, default)]
-    op_id: Option<Cow<'a, str>>,
-    status: &'a str,
-    #[serde(borrow, default)]
-    record_id: Option<Cow<'a, str>>,
-    #[serde(default)]
-    version: Option<u64>,
-    #[serde(borrow, default)]
-    error: Option<OutcomeError<'a>>,
-}
-
-#[derive(Deserialize)]
-struct OutcomeError<'a> {
-    code: &'a str,
-    #[serde(borrow)]
-    message: Cow<'a, str>,
-}
-
-impl Outcome<'_> {
-    /// Why it was not applied: a code and a message.
-    fn refusal(&self) -> Option<(&str, &str)> {
-        let error = self.error.as_ref();
-        match self.status {
-            "applied" | "merged" | "duplicate" => None,
-            "conflict" => Some(("conflict", "the record changed meanwhile")),
-            _ => Some(error.map_or(("internal", ""), |it| (it.code, &*it.message))),
-        }
-    }
 }
 
 impl<A> Dialogue<A> {
@@ -195,6 +120,8 @@ impl<A> Dialogue<A> {
                 .push_back(Out::Emit("table_users".into(), Some(people)));
         }
         if told.recovery == "snapshot" {
+            let gathering = followed.gathering.take();
+            let ack = ack.or(gathering.and_then(|it| it.ack));
             return self.state(told, kind, name, ack);
         }
         match (kind, purpose) {
@@ -346,90 +273,6 @@ impl<A> Dialogue<A> {
         }
     }
 
-    fn pushed(&mut self, told: &Told<'_>, asked: Option<Asked<A>>) {
-        match asked {
-            Some(Asked::Change {
-                room,
-                names_record,
-                ack,
-            }) => {
-                let Some(outcome) = told.results.first() else {
-                    return self.refuse(ack, "internal", "there is no result");
-                };
-                if !self.is_applied(&room, outcome) {
-                    return self.answer_refused(ack, outcome);
-                }
-                let record = outcome.record_id.as_deref().filter(|_| names_record);
-                let done = Ack {
-                    record_id: record,
-                    ..Ack::done(outcome.version)
-                };
-                self.acknowledge(ack, &done);
-            }
-            Some(Asked::Offline { batch }) => {
-                let Ok(room) = RoomId::parse(&told.room) else {
-                    return;
-                };
-                let mut is_ok = true;
-                let mut version = 0;
-                for outcome in &told.results {
-                    is_ok &= self.is_applied(&room, outcome);
-                    version = version.max(outcome.version.unwrap_or(0));
-                }
-                self.batch_answered(batch, is_ok, version);
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether an operation was applied; if not, that is said.
-    fn is_applied(&mut self, room: &RoomId, outcome: &Outcome<'_>) -> bool {
-        let Some((code, message)) = outcome.refusal() else {
-            return true;
-        };
-        let trouble = Trouble {
-            record_id: outcome.record_id.as_deref(),
-            id: outcome.op_id.as_deref(),
-            ..in_room(room.as_str(), code, message)
-        };
-        self.trouble(None, &trouble);
-        false
-    }
-
-    fn answer_refused(&mut self, ack: Option<A>, outcome: &Outcome<'_>) {
-        if let Some((code, message)) = outcome.refusal() {
-            let refused = Ack {
-                version: outcome.version,
-                ..Ack::refused(code, message)
-            };
-            self.acknowledge(ack, &refused);
-        }
-    }
-
-    fn batch_answered(&mut self, batch: u64, is_ok: bool, version: u64) {
-        if let Some(it) = self.batches.get_mut(&batch) {
-            it.waiting = it.waiting.saturating_sub(1);
-            it.is_ok &= is_ok;
-            it.version = it.version.max(version);
-        }
-        self.finish_batch(batch);
-    }
-
-    /// Says that what was made offline is done, once it is.
-    pub(super) fn finish_batch(&mut self, batch: u64) {
-        if self.batches.get(&batch).is_some_and(|it| it.waiting == 0)
-            && let Some(it) = self.batches.remove(&batch)
-        {
-            self.outs
-                .push_back(Out::Emit("offline_sync_complete".into(), None));
-            let ack = Ack {
-                ok: it.is_ok,
-                ..Ack::done(Some(it.version))
-            };
-            self.acknowledge(it.ack, &ack);
-        }
-    }
-
     fn failed(&mut self, told: &Told<'_>, asked: Option<Asked<A>>) {
         let trouble = Trouble {
             retryable: told.retryable,
@@ -453,7 +296,7 @@ impl<A> Dialogue<A> {
 }
 
 /// What is wrong, in a room.
-fn in_room<'a>(room: &'a str, code: &'a str, message: &'a str) -> Trouble<'a> {
+pub(super) fn in_room<'a>(room: &'a str, code: &'a str, message: &'a str) -> Trouble<'a> {
     let (mut table_id, mut project_id) = (None, None);
     match Kind::of(room) {
         Some((Kind::Table, name)) => table_id = Some(name),
@@ -467,69 +310,4 @@ fn in_room<'a>(room: &'a str, code: &'a str, message: &'a str) -> Trouble<'a> {
         project_id,
         ..Trouble::default()
     }
-}
-
-fn change_event(event: &Event<'_>, room: &str, table: &str, rack: &impl Rack) -> Box<RawValue> {
-    let luggage = event.op_id.as_deref().and_then(|op| rack.find(room, op));
-    let luggage = luggage.as_deref();
-    let quoted = |text: &str| raw(&text);
-    let own = [
-        ("epoch", Some(quoted(event.epoch))),
-        ("clientId", Some(quoted(&event.client_id))),
-        ("opId", event.op_id.as_deref().map(quoted)),
-        (
-            "collection",
-            (event.collection != RECORDS).then(|| quoted(&event.collection)),
-        ),
-    ];
-    let given = luggage
-        .and_then(|it| it.metadata.as_deref())
-        .map(RawValue::get);
-    let mut metadata: BTreeMap<String, &RawValue> = given
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
-    for (name, value) in &own {
-        if let Some(value) = value {
-            metadata.insert((*name).to_owned(), value);
-        }
-    }
-    let entity_type = match event.record_id {
-        Some(_) => entity_of(&event.collection),
-        None => "document",
-    };
-    let changes = event.changes.iter().map(|change| FieldChange {
-        field_id: &change.field,
-        old_value: change.old_value,
-        new_value: change.new_value,
-        truncated: change.truncated,
-    });
-    raw(&ChangeEvent {
-        id: event.id,
-        r#type: event.r#type,
-        entity_type,
-        entity_id: event.record_id.as_deref().unwrap_or(&event.collection),
-        table_id: table,
-        base_id: luggage.and_then(|it| it.base.as_deref()),
-        user_id: &event.user_id,
-        timestamp: event.timestamp,
-        changes: changes.collect(),
-        metadata,
-        version: event.version,
-    })
-}
-
-fn sync_op(event: &Event<'_>) -> Box<RawValue> {
-    // Of what is deleted, nothing is left.
-    let left = event.changes.iter().filter(|_| event.r#type != "delete");
-    let data = left.map(|change| (&*change.field, change.new_value));
-    raw(&SyncOp {
-        id: event.op_id.as_deref().unwrap_or(event.id),
-        entity: &event.collection,
-        entity_id: event.record_id.as_deref(),
-        r#type: &event.r#type.to_ascii_uppercase(),
-        data: data.collect(),
-        client_id: &event.client_id,
-        user_id: &event.user_id,
-        server_seq: event.version,
-    })
 }
