@@ -88,17 +88,27 @@ impl Hub {
         })
     }
 
-    /// The one way in which a reader catches up: what it missed, or the state and why.
-    async fn make_up(self, room: RoomId, grant: Grant, before: Before) -> Result<CaughtUp, Denial> {
-        let since = match before.since {
+    /// After what a reader that begins so has seen.
+    async fn seen(
+        &self,
+        room: &RoomId,
+        grant: &Grant,
+        since: Since,
+    ) -> Result<Option<(Option<Epoch>, Version)>, Denial> {
+        Ok(match since {
             Since::New => None,
             Since::Seen(epoch, version) => Some((epoch, version)),
             Since::Recent(count) => {
-                let asked = self.ask(&room, &grant, move |room, _| room.before_head(count));
-                let Position { epoch, version } = asked.await?;
+                let before = move |room: &mut crate::room::Room, _| room.before_head(count);
+                let Position { epoch, version } = self.ask(room, grant, before).await?;
                 Some((Some(epoch), version))
             }
-        };
+        })
+    }
+
+    /// The one way in which a reader catches up: what it missed, or the state and why.
+    async fn make_up(self, room: RoomId, grant: Grant, before: Before) -> Result<CaughtUp, Denial> {
+        let since = self.seen(&room, &grant, before.since).await?;
         let versions_max = self.limits().replay_versions_max;
         let changes = self.changes_within(&room, &grant, since, versions_max);
         let changes = changes.await?;

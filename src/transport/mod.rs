@@ -102,21 +102,13 @@ pub fn router(app: App) -> Router {
         .layer(http::body_timeout(&app))
         .layer(http::cors(&app.origins));
 
-    let socket_io = socketio::serve(&app);
-    let socket_io = Router::new()
-        .route("/socket.io", socket_io.clone())
-        .route("/socket.io/", socket_io)
-        .layer(pass.clone())
-        .layer(http::body_timeout(&app))
-        .layer(http::cors(&app.origins));
-
     Router::new()
         // Yjs clients.
         .route("/ws/{*room}", get(ws::open_yjs).layer(pass.clone()))
         // Applications.
         .route("/api/v1/ws", get(ws::open_json).layer(pass.clone()))
         // Socket.IO clients.
-        .merge(socket_io)
+        .merge(socketio::routes(&app).layer(pass))
         .nest("/api/v1", rooms)
         // Operators.
         .route("/healthz", get(ops::health))

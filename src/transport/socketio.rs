@@ -25,15 +25,25 @@ use socketioxide::{ParserConfig, SocketIo};
 use self::front::Front;
 use self::racks::Racks;
 use self::session::Session;
-use super::App;
 use super::jsonws::JsonSocket;
+use super::{App, http};
 use crate::metric;
 
 /// Packets that the engine holds for a session, its pings among them.
 const ENGINE_PACKETS_MAX: usize = 4 * flow::GIVEN_MAX;
 
 /// Everything under `/socket.io/`.
-pub fn serve(app: &App) -> MethodRouter<App> {
+pub fn routes(app: &App) -> Router<App> {
+    let engine = engine(app);
+    Router::new()
+        .route("/socket.io", engine.clone())
+        .route("/socket.io/", engine)
+        .layer(http::body_timeout(app))
+        .layer(http::cors(&app.origins))
+}
+
+/// The engine, and what is before and behind it.
+fn engine(app: &App) -> MethodRouter<App> {
     let limits = app.hub.limits();
     let message_bytes_max = limits.frame_bytes_max;
     let handshake = Duration::from_millis(limits.handshake_ms_max);

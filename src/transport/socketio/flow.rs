@@ -20,7 +20,7 @@ const HEARD_BYTES_MAX: usize = 1024 * 1024;
 /// The same by number.
 const HEARD_MAX: usize = 1_000;
 
-/// Packets that the engine has at once: it holds four times as many, so that its pings find a place.
+/// Packets that the engine has at once: it holds four times as many, so that pings find a place.
 pub const GIVEN_MAX: usize = 256;
 
 /// An event of the client.

@@ -23,6 +23,7 @@ use crate::auth::origin_allowed;
 use crate::hub::Denial;
 use crate::room::End;
 use crate::transport::App;
+use crate::transport::listener::Place;
 use crate::transport::problem::Problem;
 use crate::transport::ws::{Upgrade, switch, text};
 
@@ -114,7 +115,7 @@ impl Front {
     }
 
     /// A request of the polling transport.
-    async fn poll(&self, request: Request, flow: Arc<Flow>) -> Response<Body> {
+    async fn poll(&self, mut request: Request, flow: Arc<Flow>) -> Response<Body> {
         let is_post = request.method() == Method::POST;
         if is_post {
             flow.room().await;
@@ -129,6 +130,8 @@ impl Front {
             return gone();
         }
         let is_new = query(request.uri(), "sid").is_none();
+        // The engine keeps what opened a session, and its connection ends before.
+        request.extensions_mut().remove::<Place>();
         let mut engine = self.engine.clone();
         let Ok(answer) = Service::<Request>::call(&mut engine, request).await;
         if is_post {

@@ -133,7 +133,7 @@ fn nowhere() -> &'static RawValue {
 }
 
 impl People {
-    /// Begins anew with those who are there; returns each user once. `me` may not be among them yet.
+    /// Begins anew with those who are there; returns each user once. `me` may not be among them.
     pub(super) fn begin(
         &mut self,
         table: &str,

@@ -417,7 +417,8 @@ fn si37_what_was_made_offline_goes_room_by_room_and_is_complete_once_all_is_answ
     assert_eq!(asks[0]["ops"][1]["opId"], "3");
     assert_eq!(asks[0]["ops"][1]["baseVersion"], 4);
     let pushed = |ask: &Value, results: Value| {
-        json!({ "type": "pushed", "id": ask["id"], "room": ask["room"], "epoch": EPOCH, "version": 9,
+        let (id, room) = (&ask["id"], &ask["room"]);
+        json!({ "type": "pushed", "id": id, "room": room, "epoch": EPOCH, "version": 9,
                 "results": results })
     };
     let results = json!([
@@ -479,6 +480,7 @@ fn si39_a_projects_events_are_operations() {
         talk.tell(message),
         [json!([9, { "ok": true, "version": 4 }])]
     );
+    let fields = json!([{ "field": "a", "newValue": 1 }, { "field": "b", "oldValue": 2 }]);
     let mut message = changes(
         6,
         &[
@@ -486,7 +488,7 @@ fn si39_a_projects_events_are_operations() {
                 5,
                 0,
                 json!({ "collection": "bordereau", "opId": "o1",
-                            "changes": [{ "field": "a", "newValue": 1 }, { "field": "b", "oldValue": 2 }] }),
+                            "changes": fields }),
             ),
             event(
                 6,
