@@ -59,6 +59,10 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("hyper", &["transport/", "server/"]),
     ("jsonwebtoken", &["auth.rs", "auth/"]),
     ("utoipa", &["transport/", "wire/"]),
+    (
+        "socketioxide",
+        &["transport/socketio.rs", "transport/socketio/"],
+    ),
 ];
 
 /// The only clock and dice.

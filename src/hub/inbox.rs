@@ -10,7 +10,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 
 pub use listener::{Listener, TooManyTopics};
@@ -21,6 +20,7 @@ use super::census::Census;
 use crate::ids::{Millis, RoomId};
 use crate::limits::Limits;
 use crate::wire::messages::{Message, Words};
+use crate::wire::notice::Notice;
 
 /// What a parcel takes beside its texts.
 const PARCEL_BYTES: usize = 320;
@@ -45,7 +45,7 @@ pub struct Parcel {
     pub message: Message,
     /// To whom.
     pub to: Address,
-    frame: OnceLock<Bytes>,
+    notice: OnceLock<Notice>,
     expires_at: Millis,
     weight: usize,
     held: Arc<AtomicUsize>,
@@ -53,8 +53,8 @@ pub struct Parcel {
 
 impl Parcel {
     /// The message as sockets are told it: encoded by whoever asks first.
-    pub fn frame(&self, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
-        self.frame.get_or_init(|| encode(self)).clone()
+    pub fn notice(&self, encode: impl FnOnce(&Self) -> Notice) -> Notice {
+        self.notice.get_or_init(|| encode(self)).clone()
     }
 
     fn is_heard_in(&self, hears: &impl Fn(&str) -> bool) -> bool {
@@ -314,7 +314,7 @@ impl Inbox {
         Arc::new(Parcel {
             message,
             to,
-            frame: OnceLock::new(),
+            notice: OnceLock::new(),
             expires_at: self.clock.now().mono.plus(self.limits.inbox_kept_ms),
             weight,
             held: self.held.clone(),

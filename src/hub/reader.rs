@@ -20,8 +20,16 @@ use crate::wire::{Code, present};
 /// Entries are replayed in messages of about this size.
 const REPLAY_BYTES: usize = 64 * 1024;
 
-/// What a reader says that it has seen; without an epoch any is meant.
-pub type Since = Option<(Option<Epoch>, Version)>;
+/// Where a reader begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// It has seen nothing: with the state.
+    New,
+    /// After what it has seen; without an epoch any is meant.
+    Seen(Option<Epoch>, Version),
+    /// So many versions before the head, or as many as there are.
+    Recent(u64),
+}
 
 /// A session that may follow its room.
 pub struct Reader {
@@ -80,9 +88,27 @@ impl Hub {
         })
     }
 
+    /// After what a reader that begins so has seen.
+    async fn seen(
+        &self,
+        room: &RoomId,
+        grant: &Grant,
+        since: Since,
+    ) -> Result<Option<(Option<Epoch>, Version)>, Denial> {
+        Ok(match since {
+            Since::New => None,
+            Since::Seen(epoch, version) => Some((epoch, version)),
+            Since::Recent(count) => {
+                let before = move |room: &mut crate::room::Room, _| room.before_head(count);
+                let Position { epoch, version } = self.ask(room, grant, before).await?;
+                Some((Some(epoch), version))
+            }
+        })
+    }
+
     /// The one way in which a reader catches up: what it missed, or the state and why.
     async fn make_up(self, room: RoomId, grant: Grant, before: Before) -> Result<CaughtUp, Denial> {
-        let since = before.since;
+        let since = self.seen(&room, &grant, before.since).await?;
         let versions_max = self.limits().replay_versions_max;
         let changes = self.changes_within(&room, &grant, since, versions_max);
         let changes = changes.await?;
@@ -210,8 +236,10 @@ impl Reader {
         self.attachment.skip();
         let (since, begins) = match &self.stands {
             Stands::Outside { id, since } => (*since, Some(id.clone())),
-            Stands::Behind(at) | Stands::Here(at) => (Some((Some(at.epoch), at.version)), None),
-            Stands::Aside => (None, Some(None)),
+            Stands::Behind(at) | Stands::Here(at) => {
+                (Since::Seen(Some(at.epoch), at.version), None)
+            }
+            Stands::Aside => (Since::New, Some(None)),
         };
         let before = Before {
             since,

@@ -24,6 +24,8 @@ pub enum Action {
     Update,
     /// The one or the other.
     Upsert,
+    /// As `Upsert`, but of a record that was never there: a deleted one stays so.
+    Save,
     /// As `Upsert`, and removes every field that is not given.
     Replace,
     /// Takes the record away.

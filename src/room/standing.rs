@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Room;
 use crate::ids::{Epoch, Position, RoomId, Version};
 
 /// What a room is opened with, besides its document.
@@ -65,4 +66,15 @@ pub struct Portrait {
     pub bytes: usize,
     /// How many sessions are attached.
     pub sessions: usize,
+}
+
+impl Room {
+    /// So many versions before the head, or as many as can be replayed.
+    #[must_use]
+    pub fn before_head(&self, count: u64) -> Position {
+        let Position { epoch, version } = self.timeline.position();
+        let first = self.timeline.oldest().0.saturating_sub(1);
+        let version = Version(version.0.saturating_sub(count).max(first));
+        Position { epoch, version }
+    }
 }

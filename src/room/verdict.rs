@@ -152,15 +152,17 @@ impl Case<'_> {
         let is_there = self.holds == Holds::Record;
         match (self.operation.action, is_there) {
             (Action::Create, true) => Err(Objection::Taken("the record is there already").into()),
-            (Action::Update | Action::Increment, false) if self.was_deleted() => {
+            (Action::Update | Action::Save | Action::Increment, false) if self.was_deleted() => {
                 Err(No::Conflict(Vec::new()))
             }
             (Action::Update | Action::Increment, false) => Err(Objection::NotFound.into()),
-            (Action::Create | Action::Upsert | Action::Replace, false) => self.make(),
+            (Action::Create | Action::Upsert | Action::Save | Action::Replace, false) => {
+                self.make()
+            }
             (Action::Delete, false) => Ok(self.ruling(None, Vec::new())),
             (Action::Delete, true) => self.delete(),
             (Action::Increment, true) => self.increment(),
-            (Action::Update | Action::Upsert | Action::Replace, true) => self.set(),
+            (Action::Update | Action::Upsert | Action::Save | Action::Replace, true) => self.set(),
         }
     }
 

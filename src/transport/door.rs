@@ -58,6 +58,12 @@ impl Door {
         }
     }
 
+    /// Counts a bad token that is not a request's own; whether there were too many.
+    pub fn has_failed(&self, witness: &Witness, now: Millis) -> bool {
+        let spent = self.failures.spend(&witness.place(), now);
+        matches!(spent, Some(Standing { left: None, .. }))
+    }
+
     /// The budget that a request counts to. Opening a socket counts to none: what it does is
     /// limited there.
     fn budget(&self, uri: &Uri) -> Option<&Budget> {
@@ -168,6 +174,8 @@ impl Visit {
         let (action, is_allowed) = match status {
             StatusCode::UNAUTHORIZED => ("token", false),
             StatusCode::FORBIDDEN => ("access", false),
+            // Who comes in there shows a token later.
+            StatusCode::SWITCHING_PROTOCOLS if self.uri.path().starts_with("/socket.io") => return,
             StatusCode::SWITCHING_PROTOCOLS => ("join", true),
             _ => return,
         };
@@ -200,7 +208,8 @@ pub struct Witness {
 }
 
 impl Witness {
-    fn of(parts: &Parts, bearer: Option<&Bearer>) -> Self {
+    /// Who has this bearer, and where the request came from.
+    pub fn of(parts: &Parts, bearer: Option<&Bearer>) -> Self {
         // A guest is another one with every request.
         let named = bearer.filter(|bearer| !bearer.identity.is_guest);
         Self {

@@ -1,5 +1,5 @@
-//! Owns the pump of JSON over WebSocket: many rooms on one connection. What messages ask for is in
-//! [`super::requests`].
+//! Owns the pump of JSON messages: many rooms on one connection, whatever carries it. What messages
+//! ask for is in [`super::requests`].
 //!
 //! One thing is waited for at a time (entering a room, catching up, checking a token); until it is
 //! there nothing more is read, and everything else is told on.
@@ -9,15 +9,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::BytesMut;
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::App;
+use super::carrier::Carrier;
 use super::holds::{Hold, Holds, Waiting};
 use super::letters::Ear;
-use super::line::{Line, Moved, Stop, retry_after_ms};
+use super::line::{Moved, Stop, retry_after_ms};
 use crate::auth::{Bearer, Denied};
 use crate::hub::Denial;
 use crate::hub::reader::{CaughtUp, Reader, Since};
@@ -26,12 +25,11 @@ use crate::limits::Limits;
 use crate::room::operation::Operation;
 use crate::room::{End, Event};
 use crate::wire::notice::{MessageId, Notice};
-use crate::wire::websocket::Message;
 use crate::wire::{Code, ask};
 
 /// One connection of JSON messages.
-pub struct JsonSocket<S> {
-    pub(super) line: Line<S>,
+pub struct JsonSocket<C> {
+    pub(super) line: C,
     pub(super) app: App,
     pub(super) bearer: Option<Bearer>,
     pub(super) holds: Holds,
@@ -115,11 +113,10 @@ impl Budget {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
-    /// A socket whose handshake is done. `early` is what the peer sent along with it.
-    pub fn new(io: S, app: App, bearer: Option<Bearer>, early: BytesMut) -> Self {
-        let expires_at = bearer.as_ref().and_then(|bearer| bearer.expires_at);
-        let line = Line::new(io, app.hub.clone(), expires_at, early);
+impl<C: Carrier> JsonSocket<C> {
+    /// A connection whose handshake is done.
+    pub fn new(mut line: C, app: App, bearer: Option<Bearer>) -> Self {
+        line.expires_at(bearer.as_ref().and_then(|bearer| bearer.expires_at));
         let now = line.now().mono;
         let limits = app.hub.limits();
         Self {
@@ -191,10 +188,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
     /// Does what whole messages ask for, one after the other.
     async fn messages(&mut self) -> Result<(), Stop> {
         while self.may_take() {
-            let bytes = match self.line.next()? {
-                None => break,
-                Some(Message::Text(bytes)) => bytes,
-                Some(_) => return Err(Stop::End(End::Malformed("binary message"))),
+            let Some(bytes) = self.line.next()? else {
+                break;
             };
             let now = self.line.now().mono;
             if !self.budget.take(now, self.app.hub.limits()) {
@@ -218,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
 
     /// Adds a message.
     pub(super) fn say(&mut self, notice: &Notice) {
-        self.line.fill(|frames| frames.push_back(notice.frame()));
+        self.line.tell(notice);
     }
 
     /// Makes ready what the peer is to be told next, as far as it takes it.
@@ -343,7 +338,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
         {
             let then = Then::Subscribe {
                 id: None,
-                since: Some((Some(since.epoch), since.version)),
+                since: Since::Seen(Some(since.epoch), since.version),
             };
             self.enter(hold.room.clone(), grant, hold.client.clone(), then);
         } else {

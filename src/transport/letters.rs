@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use serde_json::value::RawValue;
-use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::carrier::Carrier;
 use super::jsonws::JsonSocket;
 use crate::auth::Denied;
 use crate::hub::inbox::listener::{Listener, TooManyTopics};
@@ -29,17 +29,17 @@ impl Ear {
     }
 }
 
-fn encode(parcel: &Parcel) -> bytes::Bytes {
+fn encode(parcel: &Parcel) -> Notice {
     let to = match &parcel.to {
         Address::Room(room) => Addressed::Room(room),
         Address::User(user) => Addressed::User(user),
         Address::Topics(topics) => Addressed::Topics(topics),
         Address::Everyone => Addressed::Everyone,
     };
-    letter(&parcel.message, to).frame()
+    letter(&parcel.message, to)
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
+impl<C: Carrier> JsonSocket<C> {
     /// Listens as the user whom the token names; a connection is one user's.
     pub(super) fn listen(&mut self) {
         if let Some(bearer) = &self.bearer {
@@ -61,8 +61,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
         while self.line.wants() > 0
             && let Some(parcel) = self.ear.0.as_ref().and_then(Listener::next_parcel)
         {
-            let frame = parcel.frame(encode);
-            self.line.fill(|frames| frames.push_back(frame));
+            let notice = parcel.notice(encode);
+            self.line.tell(&notice);
         }
     }
 

@@ -4,7 +4,7 @@
 //! Frames that many share are written as they are, several with one vectored write. While a peer
 //! does not take what it was sent, nothing more is read from it.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
 
+use super::alarm::Alarm;
 use super::outgoing::Outgoing;
 use crate::hub::Hub;
 use crate::ids::{Millis, Now, UnixMillis};
@@ -27,7 +27,7 @@ use crate::wire::{Code, close_code};
 pub const READY_BYTES: usize = 64 * 1024;
 
 /// A peer that takes so little of what it asked for is not read from until it does.
-const UNTAKEN_BYTES_MAX: usize = 1024 * 1024;
+pub const UNTAKEN_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes read at a time; a connection that says nothing has no buffer at all.
 const READ_BYTES: usize = 16 * 1024;
@@ -36,7 +36,7 @@ const READ_BYTES: usize = 16 * 1024;
 const RESET_CODE: u16 = 4205;
 
 /// After our close frame, a peer has so long to say its own.
-const GOODBYE_MS: u64 = 2_000;
+pub const GOODBYE_MS: u64 = 2_000;
 
 /// The bytes of one connection.
 pub struct Line<S> {
@@ -56,9 +56,7 @@ pub struct Line<S> {
     /// When the peer last took something, while something waits for it.
     taken_at: Millis,
     is_pinged: bool,
-    /// Rings no later than something is due.
-    alarm: Pin<Box<Sleep>>,
-    alarm_at: Millis,
+    alarm: Alarm,
 }
 
 /// What happened to the bytes.
@@ -107,8 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
             told_at: now.mono,
             taken_at: now.mono,
             is_pinged: false,
-            alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
-            alarm_at: now.mono,
+            alarm: Alarm::new(now.mono),
         }
     }
 
@@ -239,19 +236,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         if let Some(until) = until {
             due = due.min(until.max(now.plus(1)));
         }
-        self.set_alarm((due.0 - now.0).min(expires_ms));
+        self.alarm.set(now, (due.0 - now.0).min(expires_ms));
         Ok(())
-    }
-
-    /// An alarm that rings too early costs one look; setting it costs more, so it is only moved
-    /// forward.
-    fn set_alarm(&mut self, wait_ms: u64) {
-        let at = self.now.mono.plus(wait_ms);
-        if self.alarm.is_elapsed() || at < self.alarm_at {
-            let wait = Duration::from_millis(wait_ms);
-            self.alarm.set(tokio::time::sleep(wait));
-            self.alarm_at = at;
-        }
     }
 
     /// Moves bytes: first what waits is written.
@@ -269,7 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
 
     /// Ready when the alarm rings.
     pub fn poll_rung(&mut self, cx: &mut Context<'_>) -> Poll<Moved> {
-        self.alarm.as_mut().poll(cx).map(|()| Moved::Rung)
+        self.alarm.poll_rung(cx).map(|()| Moved::Rung)
     }
 
     /// Takes note of what happened.

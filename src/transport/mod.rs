@@ -1,6 +1,8 @@
 //! Owns the router: every URL on one screen, grouped by who calls it.
 
+mod alarm;
 pub mod caller;
+mod carrier;
 pub mod door;
 mod hocuspocus;
 mod holds;
@@ -16,6 +18,7 @@ pub mod problem;
 pub mod rate;
 mod requests;
 mod socket;
+mod socketio;
 mod speech;
 mod sse;
 mod ws;
@@ -106,7 +109,9 @@ pub fn router(app: App) -> Router {
         .route("/ws/{*room}", get(ws::open_yjs).layer(pass.clone()))
         .route("/hocuspocus", get(ws::open_hocuspocus).layer(pass.clone()))
         // Applications.
-        .route("/api/v1/ws", get(ws::open_json).layer(pass))
+        .route("/api/v1/ws", get(ws::open_json).layer(pass.clone()))
+        // Socket.IO clients.
+        .merge(socketio::routes(&app).layer(pass))
         .nest("/api/v1", rooms)
         // Developers: `/api/v1/openapi.json`, `/api/v1/docs`.
         .merge(openapi::routes())

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::carrier::Carrier;
 use super::holds::{Hold, Waiting};
 use super::jsonws::{Done, JsonSocket, Then, is_retryable};
 use super::line::Stop;
@@ -31,7 +31,7 @@ enum Does {
     Say(Utterance),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
+impl<C: Carrier> JsonSocket<C> {
     /// Does what a message asks for, or begins to.
     pub(super) async fn answer(&mut self, id: Option<MessageId>, ask: Ask<'_>) -> Result<(), Stop> {
         match ask {
@@ -40,8 +40,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
             Ask::Subscribe {
                 room,
                 since,
+                recent,
                 client,
-            } => self.subscribe(id, room, since, client),
+            } => {
+                let since = match (since, recent) {
+                    (Some((epoch, version)), _) => Since::Seen(epoch, version),
+                    (None, Some(count)) => Since::Recent(count),
+                    (None, None) => Since::New,
+                };
+                self.subscribe(id, room, since, client);
+            }
             Ask::Unsubscribe { room } => self.unsubscribe(id.as_deref(), &room),
             Ask::Follow { topic } => self.follow(id.as_deref(), &topic),
             Ask::Unfollow { topic } => self.unfollow(id.as_deref(), &topic),
@@ -329,7 +337,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> JsonSocket<S> {
                 fresh
             }
         };
-        self.line.expires_at = fresh.expires_at;
+        self.line.expires_at(fresh.expires_at);
         for place in (0..self.holds.len()).rev() {
             let hold = self.holds.at(place);
             let room = hold.room.clone();

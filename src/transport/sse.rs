@@ -17,10 +17,10 @@ use super::App;
 use super::caller::{InRoom, Params};
 use super::http::number;
 use super::line::{READY_BYTES, retry_after_ms};
-use super::openapi::shapes::{Name, RoomPath, Since};
+use super::openapi::shapes::{FromWhere, Name, RoomPath};
 use super::problem::Problem;
 use crate::hub::Hub;
-use crate::hub::reader::Reader;
+use crate::hub::reader::{Reader, Since};
 use crate::ids::{Epoch, Version};
 use crate::room::sessions::require;
 use crate::room::{Access, End, Event, Grant};
@@ -42,7 +42,7 @@ const RETRY_MS: u64 = 2_000;
     summary = "The messages of a room as Server-Sent Events",
     params(
         RoomPath,
-        Since,
+        FromWhere,
         ("clientId" = Option<Name>, Query, description = "The device."),
         (
             "Last-Event-ID" = Option<String>,
@@ -87,6 +87,7 @@ pub async fn stream(
     }
     let client = client.map(Into::into);
     let mut reader = app.hub.reader(&room, grant.clone(), client).await?;
+    let since = since.map_or(Since::New, |(epoch, version)| Since::Seen(epoch, version));
     reader.subscribe(None, since);
     let told = Stream {
         draining: app.hub.draining().clone(),

@@ -16,6 +16,7 @@ use super::caller::room_named;
 use super::door::{Presented, Witness};
 use super::hocuspocus::HocuspocusSocket;
 use super::jsonws::JsonSocket;
+use super::line::Line;
 use super::listener::Place;
 use super::problem::Problem;
 use super::socket::Socket;
@@ -63,7 +64,8 @@ pub async fn open_json(State(app): State<App>, mut request: Request) -> Result<R
     let upgrade = Upgrade::of(&mut request)?;
     let inside = app.clone();
     upgrade.serve(&app, async move |stream, early| {
-        JsonSocket::new(stream, inside, bearer, early).run().await
+        let line = Line::new(stream, inside.hub.clone(), None, early);
+        JsonSocket::new(line, inside, bearer).run().await
     });
     Ok(response)
 }
@@ -97,7 +99,7 @@ fn presented(request: &mut Request) -> Result<Bearer, Denied> {
 }
 
 /// What an upgrade is answered with, if it may be.
-fn switch(app: &App, headers: &HeaderMap, client: &str) -> Result<Response, Problem> {
+pub(super) fn switch(app: &App, headers: &HeaderMap, client: &str) -> Result<Response, Problem> {
     let accept = accept(headers, client)?;
     let origin = text(headers, header::ORIGIN);
     if !origin_allowed(origin, text(headers, header::HOST), &app.origins) {
@@ -119,20 +121,34 @@ fn switch(app: &App, headers: &HeaderMap, client: &str) -> Result<Response, Prob
 }
 
 /// A connection that is about to change protocols.
-struct Upgrade {
+pub(super) struct Upgrade {
     upgrade: OnUpgrade,
     /// It is one of the connections that are counted until it ends.
     place: Option<Place>,
 }
 
 impl Upgrade {
-    fn of(request: &mut Request) -> Result<Self, Problem> {
+    pub(super) fn of(request: &mut Request) -> Result<Self, Problem> {
         let place = request.extensions_mut().remove::<Place>();
         let upgrade = request
             .extensions_mut()
             .remove::<OnUpgrade>()
             .ok_or_else(|| Problem::malformed("the connection cannot change protocols"))?;
         Ok(Self { upgrade, place })
+    }
+
+    /// A task that waits for the change and then gives the stream away, and its place with it.
+    pub(super) fn hand_over(
+        self,
+        app: &App,
+        give: impl FnOnce(TcpStream, BytesMut, Option<Place>) + Send + 'static,
+    ) {
+        let Self { upgrade, place } = self;
+        app.connections.spawn(async move {
+            if let Some((stream, early)) = upgrade.await.ok().and_then(unwrap) {
+                give(stream, early, place);
+            }
+        });
     }
 
     /// A task that waits for the change and then runs the socket.
@@ -199,7 +215,7 @@ fn accept(headers: &HeaderMap, client: &str) -> Result<HeaderValue, Problem> {
     HeaderValue::from_str(&accept).map_err(|_| Problem::internal())
 }
 
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+pub(super) fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 

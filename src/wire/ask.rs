@@ -26,6 +26,8 @@ pub enum Ask<'a> {
         room: RoomId,
         /// What it has seen; without an epoch any is meant.
         since: Option<(Option<Epoch>, Version)>,
+        /// Without that: so many versions before the head, rather than the state.
+        recent: Option<u64>,
         /// The device.
         client: Option<String>,
     },
@@ -113,6 +115,8 @@ struct Subscribing {
     topic: Option<String>,
     #[serde(default)]
     since: Option<Since>,
+    #[serde(default)]
+    recent: Option<u64>,
     #[serde(default)]
     client_id: Option<String>,
 }
@@ -240,7 +244,7 @@ fn ask<'a>(kind: &str, message: &'a [u8]) -> Result<Ask<'a>, Unfit> {
 }
 
 fn subscribe(message: &[u8]) -> Result<Ask<'_>, Unfit> {
-    let body: Subscribing = body(message, "subscribe is {room, since?, clientId?}")?;
+    let body: Subscribing = body(message, "subscribe is {room, since?, recent?, clientId?}")?;
     if let Some(topic) = body.topic {
         let topic = topic_named(topic)?;
         return Ok(Ask::Follow { topic });
@@ -253,6 +257,7 @@ fn subscribe(message: &[u8]) -> Result<Ask<'_>, Unfit> {
         since: body
             .since
             .map(|since| (since.epoch.map(Epoch), Version(since.version))),
+        recent: body.recent,
         client: body.client_id,
     })
 }

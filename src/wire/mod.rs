@@ -10,6 +10,7 @@ pub mod operations;
 pub mod present;
 pub mod push;
 pub mod results;
+pub mod socketio;
 pub mod stored;
 pub mod time;
 pub mod websocket;

@@ -96,9 +96,10 @@ fn read_members(
         Some("create") => Action::Create,
         Some("update") => Action::Update,
         Some("upsert") => Action::Upsert,
+        Some("save") => Action::Save,
         Some("delete") => Action::Delete,
         Some("increment") => Action::Increment,
-        _ => return Err("type is none of create, update, upsert, delete, increment"),
+        _ => return Err("type is none of create, update, upsert, save, delete, increment"),
     };
     let collection = name_in(members, "collection", "collection is no name")?;
     let record = match (name_in(members, "recordId", "recordId is no name")?, action) {
@@ -278,7 +279,7 @@ mod tests {
             (r#""opId":"a\u0000""#, "opId is no name"),
             (
                 r#""type":"put""#,
-                "type is none of create, update, upsert, delete, increment",
+                "type is none of create, update, upsert, save, delete, increment",
             ),
             (r#""collection":7"#, "collection is no name"),
             (r#""recordId":["x"]"#, "recordId is no name"),

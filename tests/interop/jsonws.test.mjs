@@ -98,7 +98,7 @@ onEachStore('json', (check) => {
     }
   })
 
-  check('JW29 who is back while its old connection still looks alive gets what it missed, and is here once', async (scene) => {
+  check('JW30 who is back while its old connection still looks alive gets what it missed, and is here once', async (scene) => {
     const room = scene.room()
     const proxy = await scene.proxy()
     const [bob, old] = [await scene.json({ token: writer('bob') }), await scene.json({ via: proxy })]

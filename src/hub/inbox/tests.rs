@@ -237,8 +237,8 @@ fn in6_a_message_to_many_is_one_and_reaches_each() {
     let [bob, eve] = ["bob", "eve"].map(|name| world.inbox.poll(name, 0, |_| true).messages);
     assert!(Arc::ptr_eq(&bob[1], &eve[0]));
     assert_eq!(bob[1].message.id, said.id);
-    let encoded = bob[1].frame(|_| Bytes::from_static(b"once"));
-    assert_eq!(eve[0].frame(|_| Bytes::from_static(b"twice")), encoded);
+    let encoded = bob[1].notice(|_| Notice::drain(1));
+    assert_eq!(eve[0].notice(|_| Notice::drain(2)), encoded);
 }
 
 #[test]

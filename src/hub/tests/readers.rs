@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::hub::reader::Reader;
+use crate::hub::reader::{Reader, Since};
 use crate::room::presence::Appearance;
 use crate::wire::notice::Notice;
 use crate::wire::operations::read_operation;
@@ -41,7 +41,7 @@ async fn appear(hub: &Hub, state: &'static str) {
 async fn reader(hub: &Hub, since: u64) -> Reader {
     let entered = hub.reader(&room("a"), grant(), None).await;
     let mut reader = entered.map_err(|denial| format!("{denial:?}")).expect("in");
-    reader.subscribe(None, Some((None, Version(since))));
+    reader.subscribe(None, Since::Seen(None, Version(since)));
     reader
 }
 
@@ -87,6 +87,28 @@ async fn jw25_a_reader_that_falls_behind_again_and_again_hears_every_version_onc
     by_slow.extend(versions(&told(&hub, &mut slow).await));
     let all: Vec<u64> = (1..=40).collect();
     assert_eq!((by_quick, by_slow), (all.clone(), all));
+}
+
+#[tokio::test(start_paused = true)]
+async fn jw29_a_reader_begins_so_many_versions_before_the_head_or_as_many_as_there_are() {
+    let hub = forgetful(&Arc::new(Memory::open()));
+    let mut reader = reader(&hub, 0).await;
+    reader.subscribe(None, Since::Recent(5));
+    let empty = told(&hub, &mut reader).await;
+    assert_eq!(
+        (&empty[0]["version"], &empty[0]["head"]),
+        (&0.into(), &0.into())
+    );
+    for n in 1..=3 {
+        write(&hub, n).await;
+    }
+    for (count, expected) in [(0, vec![]), (2, vec![2, 3]), (9, vec![1, 2, 3])] {
+        reader.subscribe(None, Since::Recent(count));
+        let told = told(&hub, &mut reader).await;
+        assert_eq!(told[0]["type"], "subscribed");
+        assert_eq!(told[0].get("document"), None);
+        assert_eq!(versions(&told), expected);
+    }
 }
 
 #[tokio::test(start_paused = true)]

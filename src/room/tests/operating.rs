@@ -195,7 +195,7 @@ fn ended(result: &OpResult) -> (Status, u64) {
     (result.status, result.version.0)
 }
 
-use Action::{Create, Delete, Increment, Replace, Update as Set, Upsert};
+use Action::{Create, Delete, Increment, Replace, Save, Update as Set, Upsert};
 use serde_json::json as js;
 
 /// A task `t1` with a name, at version 1.
@@ -429,6 +429,22 @@ fn op10_an_update_of_nothing_is_rejected_and_one_of_a_deleted_record_conflicts()
     let back = since(1, OnConflict::Merge, op("5", Upsert, "t1", js!({"n": 9})));
     assert_eq!(ended(&table.one(back)), (Status::Merged, 3));
     assert_eq!(table.json(), r#"{"tasks":{"t1":{"n":9}}}"#);
+}
+
+#[test]
+fn op28_a_save_makes_what_was_never_there_and_a_deleted_record_stays_so() {
+    let mut table = with_task();
+    assert_eq!(
+        ended(&table.one(op("1", Save, "t9", js!({"n": 1})))),
+        (Status::Applied, 2)
+    );
+    assert_eq!(
+        ended(&table.one(op("2", Save, "t9", js!({"m": 2})))),
+        (Status::Applied, 3)
+    );
+    table.one(op("3", Delete, "t9", js!({})));
+    let late = table.one(op("4", Save, "t9", js!({"n": 3})));
+    assert_eq!(ended(&late), (Status::Conflict, 4));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::super::App;
 use super::super::caller::{InRoom, Params};
-use super::super::openapi::shapes::{RoomPath, Since};
+use super::super::openapi::shapes::{FromWhere, RoomPath};
 use super::super::problem::Problem;
 use super::{number, stand};
 use crate::hub::Changes;
@@ -67,7 +67,7 @@ struct Wanted {
     summary = "Missed events, with long-polling",
     params(
         RoomPath,
-        Since,
+        FromWhere,
         (
             "limit" = Option<u64>,
             Query,

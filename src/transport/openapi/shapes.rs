@@ -61,7 +61,7 @@ pub struct Paging {
 /// From where to be told.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Since {
+pub struct FromWhere {
     /// The version that the client has seen; without it the answer is a snapshot.
     #[param(required = false, minimum = 0, maximum = 9007199254740991_i64)]
     pub since: Option<u64>,

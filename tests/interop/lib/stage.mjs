@@ -9,6 +9,7 @@ import { PyClient } from './pycrdt.mjs'
 import { dice, SEED } from './random.mjs'
 import { Raw } from './raw.mjs'
 import { Server } from './server.mjs'
+import { SocketClient } from './socketio.mjs'
 import { openStore, STORES } from './store.mjs'
 import { admin, writer } from './token.mjs'
 import { show } from './wait.mjs'
@@ -135,6 +136,13 @@ export class Scene {
   /** A client of JSON messages that may write, unless told otherwise. */
   async json ({ token = writer(), via, ...options } = {}) {
     const client = await JsonClient.open({ base: this.base(via), token, ...options })
+    this.later(() => client.destroy())
+    return client
+  }
+
+  /** A Socket.IO client that may write, unless told otherwise. */
+  async socket ({ token = writer(), ...options } = {}) {
+    const client = await SocketClient.open({ http: this.server.http, token, ...options })
     this.later(() => client.destroy())
     return client
   }
