@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use roundtable::ids::{Epoch, Now, OpId, Position, SessionId, Version};
+use roundtable::ids::{Epoch, Now, OpId, Position, SessionId, UnixMillis, Version};
 use roundtable::room::entry::Json;
 use roundtable::room::operation::{Action, Condition, OpResult, Operation, Place, Status};
 use roundtable::room::{Access, Departure, Refusal};
@@ -40,7 +40,7 @@ pub struct Caller {
     /// What it has no answer to.
     pending: Option<Operation>,
     /// First results, by the epoch that they were told of: a deletion forgets them.
-    told: BTreeMap<(Epoch, OpId), (OpResult, Now)>,
+    told: BTreeMap<(Epoch, OpId), (OpResult, UnixMillis)>,
     sent: Vec<Operation>,
 }
 
@@ -84,7 +84,9 @@ impl Caller {
     }
 
     /// A result has to be the first one, if there was one.
-    fn hear(&mut self, result: OpResult, position: Position, now: Now) {
+    ///
+    /// `made_at` is when the entry was made that it is of.
+    fn hear(&mut self, result: OpResult, position: Position, made_at: UnixMillis, now: Now) {
         // Of a room that nobody wrote nothing is kept, not even that there was nothing to do.
         if result.version == Version::ZERO {
             return;
@@ -92,13 +94,13 @@ impl Caller {
         let key = (position.epoch, result.id.clone());
         let kept = self.told.get(&key);
         // It is forgotten with the log.
-        let kept = kept.filter(|(_, at)| now.wall.0 - at.wall.0 <= RETENTION_MS as i64);
+        let kept = kept.filter(|(_, at)| now.wall.0 - at.0 <= RETENTION_MS as i64);
         if let Some((first, _)) = kept {
             assert_eq!(result.status, Status::Duplicate, "G5: {:?}", result.id);
             let again = (result.version, &result.record);
             assert_eq!(again, (first.version, &first.record), "G5: {:?}", result.id);
         } else if !matches!(result.status, Status::Conflict | Status::Rejected) {
-            self.told.insert(key, (result, now));
+            self.told.insert(key, (result, made_at));
         }
     }
 }
@@ -156,7 +158,10 @@ impl World {
                 self.callers[at].pending = None;
                 for result in results {
                     self.tally.operations += 1;
-                    self.callers[at].hear(result, position, self.now);
+                    let history = self.model.history(room, position.epoch);
+                    let entry = history.and_then(|history| history.at(result.version));
+                    let made_at = entry.map_or(self.now.wall, |entry| entry.at);
+                    self.callers[at].hear(result, position, made_at, self.now);
                 }
             }
             Some(Packet::Refused(_, Refusal::Unavailable | Refusal::RoomDeleted)) => {}

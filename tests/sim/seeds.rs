@@ -30,4 +30,8 @@ pub const SEEDS: &[(u64, &str)] = &[
         80_820,
         "an append of a server that died comes after another one opened the room, which deletes it",
     ),
+    (
+        121_945,
+        "an operation whose result was told late is as old as its entry, and forgotten with it",
+    ),
 ];
