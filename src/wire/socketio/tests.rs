@@ -20,12 +20,16 @@ struct Talk(Dialogue<u64>);
 
 impl Talk {
     fn open() -> Self {
+        Self::of(false)
+    }
+
+    fn of(is_guest: bool) -> Self {
         let identity = Identity {
             user: "ada".into(),
             name: Some("Ada".into()),
             color: None,
             avatar: None,
-            is_guest: false,
+            is_guest,
         };
         Self(Dialogue::new(
             Arc::new(identity),
@@ -464,6 +468,21 @@ fn si38_a_refused_message_answers_its_event() {
     assert_eq!(talk.tell(refused(2)), [] as [Value; 0]);
     let reset = json!({ "type": "reset", "room": "table:t", "reason": "room_deleted" });
     assert_eq!(talk.tell(reset)[0][1]["code"], "room_deleted");
+}
+
+#[test]
+fn si40_a_guest_says_what_it_is_called_and_nobody_else_does() {
+    for (is_guest, user) in [(true, json!({ "name": "Eve" })), (false, Value::Null)] {
+        let mut talk = Talk::of(is_guest);
+        let named = json!(["authenticate", { "userId": "x", "userName": "Eve" }]);
+        assert_eq!(talk.hear(named, Some(1)), [] as [Value; 0]);
+        assert_eq!(talk.said(), [json!([1, { "ok": true }])]);
+        let asks = talk.hear(json!(["subscribe_to_table", { "tableId": "t" }]), None);
+        assert_eq!(asks[1]["state"]["user"], user);
+        let said = talk.tell(subscribed(Some(1), 0, 0));
+        let name = if is_guest { "Eve" } else { "Ada" };
+        assert_eq!(said[0][1][0]["userName"], name);
+    }
 }
 
 #[test]
