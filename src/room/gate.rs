@@ -61,6 +61,11 @@ struct Draft {
 }
 
 impl Draft {
+    /// Whether edits may join it. What results say of a version is all of it: nothing is added.
+    fn is_open(&self) -> bool {
+        self.done.is_none() && self.pushed.is_empty()
+    }
+
     /// Adds an event. That somebody goes on editing what is no collection is one event: it says
     /// nothing of how.
     fn add(&mut self, event: ChangeEvent) {
@@ -148,9 +153,16 @@ impl Gate {
         self.entries() + u64::from(!self.joins(bytes))
     }
 
+    /// When the entry was begun that an edit of so many bytes joins, if it joins one.
+    #[must_use]
+    pub fn begun(&self, bytes: usize) -> Option<UnixMillis> {
+        let last = self.open.back().filter(|_| self.joins(bytes));
+        last.map(|draft| draft.at)
+    }
+
     fn joins(&self, bytes: usize) -> bool {
         let last = self.open.back();
-        last.is_some_and(|it| it.done.is_none() && it.bytes + bytes <= self.entry_bytes_max)
+        last.is_some_and(|it| it.is_open() && it.bytes + bytes <= self.entry_bytes_max)
     }
 
     /// The change events behind the gate, and how far after the head they are.

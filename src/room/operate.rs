@@ -15,7 +15,7 @@ use super::operation::{Done, OpResult, Operation, Place, RecordMeta, Status};
 use super::stamps::Stamps;
 use super::verdict::{Draft, Verdict, portray};
 use super::{Phase, Room};
-use crate::ids::{Now, OpId, SessionId, Version};
+use crate::ids::{Now, OpId, SessionId, UnixMillis, Version};
 
 /// As many operations are looked up with one read of the store.
 const RECALL_OPERATIONS_MAX: usize = 1_000;
@@ -41,8 +41,10 @@ pub(super) struct Operations {
     bytes: usize,
     /// How many of the pushes the store was asked about.
     asked: usize,
-    /// Results that are not durable yet.
+    /// Results that the store may not know yet.
     pending: FxHashMap<OpId, OpResult>,
+    /// Those of them that became durable while the store is asked: it may have looked before.
+    settled: Vec<OpId>,
     stamps: Option<Stamps>,
 }
 
@@ -60,6 +62,23 @@ struct Known {
     as_of: Version,
     results: FxHashMap<OpId, OpResult>,
     records: FxHashMap<Place, RecordMeta>,
+}
+
+impl Known {
+    /// What the store knows beyond the head, the room will hear of: it is behind what it holds
+    /// itself, and what others wrote counts as written at the head.
+    fn of(recalled: Recalled, head: Version) -> Self {
+        let results = recalled.results.into_iter();
+        let records = recalled.records.into_iter().map(|(place, mut meta)| {
+            meta.cap(head);
+            (place, meta)
+        });
+        Self {
+            as_of: recalled.as_of.min(head),
+            results: results.map(|it| (it.id.clone(), it)).collect(),
+            records: records.collect(),
+        }
+    }
 }
 
 impl Operations {
@@ -81,10 +100,18 @@ impl Operations {
         }
     }
 
-    /// These are durable: from now on the store knows them.
+    /// These are durable: whenever the store is asked from now on, it knows them.
     pub(super) fn kept(&mut self, done: &[Done]) {
-        for done in done {
-            self.pending.remove(&done.result.id);
+        let ids = done.iter().map(|done| done.result.id.clone());
+        self.settled.extend(ids);
+        if self.asked == 0 {
+            self.forget_settled();
+        }
+    }
+
+    fn forget_settled(&mut self) {
+        for id in self.settled.drain(..) {
+            self.pending.remove(&id);
         }
     }
 
@@ -201,15 +228,8 @@ impl Room {
         let stamps = self.operations.stamps.as_ref();
         let recalled =
             recalled.filter(|it| stamps.is_some_and(|stamps| it.as_of >= stamps.since()));
-        let known = recalled.map(|recalled| Known {
-            as_of: recalled.as_of,
-            results: recalled
-                .results
-                .into_iter()
-                .map(|it| (it.id.clone(), it))
-                .collect(),
-            records: recalled.records.into_iter().collect(),
-        });
+        let head = self.timeline.head();
+        let known = recalled.map(|recalled| Known::of(recalled, head));
         for _ in 0..asked {
             let Some(push) = self.operations.take() else {
                 break;
@@ -226,6 +246,7 @@ impl Room {
             let event = Event::Refused { ticket, refusal };
             effects.push(Effect::Tell { session, event });
         }
+        self.operations.forget_settled();
         match (&known, &mut self.operations.stamps) {
             (Some(known), Some(stamps)) => stamps.forget(known.as_of),
             // What it was to write before it answered is perhaps not written: from the beginning.
@@ -322,7 +343,7 @@ impl Room {
             let version = Version(self.timeline.head().0 + self.gate.entries() + 1);
             result.version = version;
             for change in &written.changes {
-                self.note(change, version, now, &actor.user);
+                self.note(change, version, now.wall, &actor.user);
                 meta = RecordMeta::fold(meta, change, version, now.wall, &actor.user);
             }
         }
@@ -346,16 +367,17 @@ impl Room {
     pub(super) fn note_all(&mut self, changes: &[Change], bytes: usize, now: Now, user: &Arc<str>) {
         if self.operations.stamps.is_some() {
             let version = Version(self.timeline.head().0 + self.gate.ahead(bytes));
+            let at = self.gate.begun(bytes).unwrap_or(now.wall);
             for change in changes {
-                self.note(change, version, now, user);
+                self.note(change, version, at, user);
             }
         }
     }
 
     /// Remembers a change whose version the store's records do not tell yet.
-    fn note(&mut self, change: &Change, version: Version, now: Now, user: &Arc<str>) {
+    fn note(&mut self, change: &Change, version: Version, at: UnixMillis, user: &Arc<str>) {
         if let Some(stamps) = self.operations.stamps() {
-            stamps.note(change, version, now.wall, user);
+            stamps.note(change, version, at, user);
         }
     }
 

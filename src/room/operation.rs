@@ -234,6 +234,13 @@ impl RecordMeta {
         }
     }
 
+    /// No version is after a head.
+    pub(super) fn cap(&mut self, head: Version) {
+        for version in self.fields.values_mut().chain([&mut self.version]) {
+            *version = head.min(*version);
+        }
+    }
+
     /// What is known after a change, beside what was known before; the same for whoever folds it.
     #[must_use]
     pub fn fold(

@@ -17,6 +17,7 @@ const CHANGES_MAX: usize = 20_000;
 pub(super) struct Stamps {
     since: Version,
     count: usize,
+    /// Of each record, in the order of versions.
     changes: FxHashMap<Place, Vec<Stamp>>,
 }
 
@@ -65,8 +66,10 @@ impl Stamps {
             record: record.clone(),
         };
         let stamps = self.changes.entry(place).or_default();
+        // What others wrote is heard of after what is behind the gate, and comes before it.
+        let after = stamps.partition_point(|stamp| stamp.version <= version);
         // Who goes on writing in one field says the same again and again.
-        if let Some(last) = stamps.last_mut()
+        if let Some(last) = stamps[..after].last_mut()
             && last.version == version
             && last.user == *user
             && last.change.kind == ChangeKind::Update
@@ -76,12 +79,13 @@ impl Stamps {
             last.at = at;
             return;
         }
-        stamps.push(Stamp {
+        let stamp = Stamp {
             version,
             at,
             user: user.clone(),
             change: without_values(change),
-        });
+        };
+        stamps.insert(after, stamp);
         self.count += 1;
     }
 

@@ -1,5 +1,7 @@
 //! OP: operations on records, without Yjs.
 
+mod racing;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::operate::Recalled;
