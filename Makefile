@@ -14,7 +14,7 @@ help: ## this list
 run: ## start a server for development, on SQLite, with anonymous users
 	cargo run -- serve --dev
 
-test: setup test-rust test-interop test-scenario instructions ## everything: Rust tests, real clients on both stores, instruction counts
+test: setup test-rust test-interop test-scenario test-client test-browser instructions ## everything: Rust tests, real clients on both stores, the TypeScript client in Chromium, instruction counts
 
 test-rust: ## unit tests, contract suites, tidy
 	scripts/with-postgres.sh cargo test --no-fail-fast
@@ -38,6 +38,7 @@ test-client: setup-clients ## the TypeScript client: build, types, unit tests, s
 	cd clients/typescript && npm test
 
 test-browser: setup-clients ## the TypeScript client against the program, in Chromium; ROUNDTABLE_CHROMIUM for another
+	cargo build --bin roundtable
 	node --test --test-concurrency=1 tests/browser/*.test.mjs
 
 # One at a time: what is measured is one server's.

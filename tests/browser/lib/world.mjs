@@ -11,9 +11,10 @@ import { BOUND_MS } from '../../interop/lib/wait.mjs'
 import { Gate } from './gate.mjs'
 import { servePage } from './page.mjs'
 import { startBrowser } from './resident.mjs'
+import { findChromium } from './chromium.mjs'
 
 const LAUNCH = {
-  executablePath: process.env.ROUNDTABLE_CHROMIUM ?? '/usr/bin/chromium',
+  executablePath: findChromium(),
   headless: true,
   args: [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
