@@ -299,6 +299,10 @@ fn op5_an_increment_adds_from_zero_and_only_to_numbers() {
     let missing = table.one(op("2", Increment, "t9", js!({"n": 1})));
     assert_eq!(missing.objection, Some(Objection::NotFound));
     assert_eq!(table.head(), 2);
+    // The nearest number is the one that is there.
+    table.one(op("3", Set, "t1", js!({"n": 9_007_199_254_740_991_u64})));
+    let result = table.one(op("4", Increment, "t1", js!({"n": -0.25})));
+    assert_eq!(ended(&result), (Status::Applied, 3));
 }
 
 #[test]
@@ -595,6 +599,8 @@ fn op17_numbers_that_would_read_as_others_are_refused() {
         ("9223372036854776000", "9.223372036854776e+18"),
         ("1.0", "1"),
         ("1e300", "1e+300"),
+        ("9007199254740991.0", "9007199254740991"),
+        ("2.2250738585072011e-308", "2.225073858507201e-308"),
         ("-0.5", "-0.5"),
         (
             "{\"b\":[],\"a\":\"\\u0000\"}",
