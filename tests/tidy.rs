@@ -58,6 +58,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("axum", &["transport/", "server/"]),
     ("hyper", &["transport/", "server/"]),
     ("jsonwebtoken", &["auth.rs", "auth/"]),
+    ("rust_embed", &["transport/demo.rs"]),
 ];
 
 /// The only clock and dice.

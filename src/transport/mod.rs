@@ -1,6 +1,7 @@
 //! Owns the router: every URL on one screen, grouped by who calls it.
 
 pub mod caller;
+mod demo;
 pub mod door;
 mod holds;
 pub mod http;
@@ -47,6 +48,8 @@ pub struct App {
     pub metrics: PrometheusHandle,
     /// The tasks of open sockets.
     pub connections: TaskTracker,
+    /// Whether the demo page is shown.
+    pub has_demo: bool,
 }
 
 /// Every URL.
@@ -100,6 +103,8 @@ pub fn router(app: App) -> Router {
         .layer(http::cors(&app.origins));
 
     Router::new()
+        // People.
+        .merge(demo::routes(&app))
         // Yjs clients.
         .route("/ws/{*room}", get(ws::open_yjs).layer(pass.clone()))
         // Applications.

@@ -12,7 +12,7 @@ import { Gate } from './gate.mjs'
 import { servePage } from './page.mjs'
 import { startBrowser } from './resident.mjs'
 
-const LAUNCH = {
+export const LAUNCH = {
   executablePath: process.env.ROUNDTABLE_CHROMIUM ?? '/usr/bin/chromium',
   headless: true,
   args: [
