@@ -5,14 +5,18 @@ BENCHES := check apply commit crash fanout replay cursors join growth idle rooms
 NODE_TESTS := $(wildcard tests/interop/*.test.mjs) tests/interop/workloads.mjs
 SCENARIOS := $(wildcard tests/scenario/*.mjs)
 
-.PHONY: help run test sim check audit bench fuzz instructions soak setup test-rust test-interop test-scenario \
+.PHONY: help run web test sim check audit bench fuzz instructions soak setup test-rust test-interop test-scenario \
 	test-client test-browser setup-clients
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## start a server for development, on SQLite, with anonymous users
+run: ## start a server for development, on SQLite, with anonymous users and the demo page
+	scripts/build-web.sh --if-possible
 	cargo run -- serve --dev
+
+web: ## the demo page: web/dist, which the server shows at /
+	scripts/build-web.sh
 
 test: setup test-rust test-interop test-scenario test-client test-browser instructions ## everything: Rust tests, real clients on both stores, the TypeScript client in Chromium, instruction counts
 
@@ -37,8 +41,8 @@ test-scenario: setup ## crashes, faults and storms, on both stores; short forms
 test-client: setup-clients ## the TypeScript client: build, types, unit tests, size
 	cd clients/typescript && npm test
 
-test-browser: setup-clients ## the TypeScript client against the program, in Chromium; ROUNDTABLE_CHROMIUM for another
-	cargo build --bin roundtable
+test-browser: setup-clients web ## the TypeScript client and the demo page against the program, in Chromium; ROUNDTABLE_CHROMIUM for another
+	npm run --silent --prefix web types
 	node --test --test-concurrency=1 tests/browser/*.test.mjs
 
 # One at a time: what is measured is one server's.

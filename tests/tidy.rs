@@ -63,6 +63,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
         "socketioxide",
         &["transport/socketio.rs", "transport/socketio/"],
     ),
+    ("rust_embed", &["transport/demo.rs"]),
 ];
 
 /// The only clock and dice.

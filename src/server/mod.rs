@@ -83,6 +83,7 @@ pub async fn serve(settings: Settings) -> anyhow::Result<()> {
         origins: Arc::new(settings.origins.clone()),
         metrics,
         connections: connections.clone(),
+        has_demo: settings.demo,
     };
     let router = transport::router(app);
     let accepting = tokio::spawn(listener::accept(
@@ -189,6 +190,11 @@ fn greet(
         "  Connect a Yjs client:".into(),
         format!("    new WebsocketProvider('ws://{address}/ws', 'my-room', doc{params})"),
     ];
+    if settings.demo {
+        lines.push(String::new());
+        lines.push("  Or open a table to share, in a browser:".into());
+        lines.push(format!("    http://{address}/"));
+    }
     if let Some(token) = admin_token {
         lines.push(String::new());
         lines.push("  An admin token, good for a day (--dev):".into());

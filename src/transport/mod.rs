@@ -3,6 +3,7 @@
 mod alarm;
 pub mod caller;
 mod carrier;
+mod demo;
 pub mod door;
 mod hocuspocus;
 mod holds;
@@ -52,6 +53,8 @@ pub struct App {
     pub metrics: PrometheusHandle,
     /// The tasks of open sockets.
     pub connections: TaskTracker,
+    /// Whether the demo page is shown.
+    pub has_demo: bool,
 }
 
 /// Every URL.
@@ -105,6 +108,8 @@ pub fn router(app: App) -> Router {
         .layer(http::cors(&app.origins));
 
     Router::new()
+        // People.
+        .merge(demo::routes(&app))
         // Yjs clients.
         .route("/ws/{*room}", get(ws::open_yjs).layer(pass.clone()))
         .route("/hocuspocus", get(ws::open_hocuspocus).layer(pass.clone()))

@@ -1,7 +1,7 @@
 // Owns a collection as the application sees it: plain objects in, plain objects out.
 import * as Y from 'yjs'
 import { Emitter, type Unsubscribe } from './emitter.js'
-import { uuid } from './ids.js'
+import { orderedId } from './ids.js'
 import type { Mirror, RecordChange } from './mirror.js'
 import type { Outbox, RecordState } from './outbox.js'
 import { isEqual, plain, writable, type Fields, type Snapshot } from './values.js'
@@ -54,7 +54,7 @@ export class Records<T extends object = Fields> {
   }
 
   /** Makes a record and gives back its id. Throws when there is one of that id. */
-  create(fields: T, id: string = uuid()): string {
+  create(fields: T, id: string = orderedId()): string {
     if (this.#map.has(id)) throw new Error(`there is a record "${id}" in "${this.name}" already`)
     const entries = writables(fields).filter(([, value]) => value !== undefined)
     this.#map.set(id, new Y.Map(entries))

@@ -143,9 +143,10 @@ describe('values', () => {
 
   test('ids are UUIDs of version 7, in the order of their making', () => {
     expect(uuid()).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
-    const ids = Array.from({ length: 100 }, orderedId)
+    const ids = Array.from({ length: 10_000 }, orderedId)
     expect([...ids].sort()).toEqual(ids)
-    expect(new Set(ids).size).toBe(100)
+    expect(new Set(ids).size).toBe(10_000)
+    for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
   })
 })
 

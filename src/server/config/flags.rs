@@ -231,6 +231,13 @@ pub(super) struct Flags {
     #[arg(value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub(super) dev: bool,
 
+    /// Show the demo page at /: `--demo=false` leaves it out.
+    #[arg(long, num_args = 0..=1, require_equals = true, value_name = "BOOL")]
+    #[arg(help_heading = ACCESS)]
+    #[arg(default_value = "true", default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    pub(super) demo: bool,
+
     /// Pages that may connect besides the server's own, e.g. https://a.example,https://b.example,
     /// or * for any. With --dev and no list, any.
     #[arg(long, value_name = "LIST", help_heading = ACCESS)]

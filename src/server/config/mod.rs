@@ -47,6 +47,8 @@ pub struct Settings {
     pub keys: Option<KeySource>,
     /// Guests write everywhere, and an admin token is printed.
     pub dev: bool,
+    /// Whether the demo page is shown.
+    pub demo: bool,
     /// The pages that may connect.
     pub origins: Origins,
     /// How log lines are written.
@@ -251,6 +253,7 @@ impl Settings {
             redis_url: flags.redis_url.map(Secret::new),
             keys: keys(flags.jwt_secret, flags.jwt_public_key, flags.jwks)?,
             dev: flags.dev,
+            demo: flags.demo,
             origins,
             log_format: flags.log_format,
             log: flags.log,

@@ -212,6 +212,7 @@ fn cf5_serve_is_meant_without_a_command() {
     assert!(settings(&["--dev"]).dev && settings(&["--dev=true"]).dev);
     let off = parse(&["--dev=false"], &[("ROUNDTABLE_DEV", "true")], None).unwrap();
     assert!(!off.settings.dev);
+    assert!(settings(&["serve"]).demo && !settings(&["--demo=false"]).demo);
 }
 
 #[test]
@@ -369,6 +370,7 @@ fn cf7_help_names_every_setting_with_its_variable() {
         ("--jwt-public-key", "ROUNDTABLE_JWT_PUBLIC_KEY"),
         ("--jwks", "ROUNDTABLE_JWKS"),
         ("--dev", "ROUNDTABLE_DEV"),
+        ("--demo", "ROUNDTABLE_DEMO"),
         ("--allowed-origins", "ROUNDTABLE_ALLOWED_ORIGINS"),
         ("--log-format", "ROUNDTABLE_LOG_FORMAT"),
         ("--config", "ROUNDTABLE_CONFIG"),

@@ -13,7 +13,7 @@ import { servePage } from './page.mjs'
 import { startBrowser } from './resident.mjs'
 import { findChromium } from './chromium.mjs'
 
-const LAUNCH = {
+export const LAUNCH = {
   executablePath: findChromium(),
   headless: true,
   args: [
