@@ -374,21 +374,21 @@ export interface components {
     schemas: {
         AuditLine: {
             action: string;
-            address?: string | null;
+            address?: string;
             allowed: boolean;
             detail: {
                 [key: string]: unknown;
             };
             id: string;
-            room?: string | null;
+            room?: string;
             /** Format: date-time */
             timestamp: string;
-            userId?: string | null;
+            userId?: string;
         };
         /** @description Lines of the audit log, the newest first. */
         AuditPage: {
             audit: components["schemas"]["AuditLine"][];
-            cursor?: string | null;
+            cursor?: string;
         };
         /** @description Operations for several rooms. */
         Batch: {
@@ -431,8 +431,8 @@ export interface components {
             epoch: string;
             id: string;
             index: number;
-            opId?: string | null;
-            recordId?: string | null;
+            opId?: string;
+            recordId?: string;
             room: string;
             /** Format: date-time */
             timestamp: string;
@@ -448,7 +448,7 @@ export interface components {
             /** @description The state at `version`: roots by name. */
             document?: {
                 [key: string]: unknown;
-            } | null;
+            };
             /** Format: uuid */
             epoch: string;
             events: components["schemas"]["ChangeEvent"][];
@@ -460,7 +460,7 @@ export interface components {
              */
             head: number;
             /** @description Why a snapshot: `new`, `epoch_changed`, `pruned`, `ahead` or `too_far_behind`. */
-            reason?: string | null;
+            reason?: string;
             /** @description `caught_up`, `replay` (`events`) or `snapshot` (`document`). */
             recovery: string;
             room: string;
@@ -503,10 +503,10 @@ export interface components {
             id: string;
             mine?: unknown;
             recordId: string;
-            resolved?: components["schemas"]["Resolved"] | null;
+            resolved?: components["schemas"]["Resolved"];
             room: string;
             theirs?: unknown;
-            theirsUserId?: string | null;
+            theirsUserId?: string;
             /** Format: u-int64 */
             theirsVersion: number;
             /** Format: date-time */
@@ -522,7 +522,7 @@ export interface components {
              * Format: uuid
              * @description Not on the last page.
              */
-            cursor?: string | null;
+            cursor?: string;
         };
         FieldChange: {
             field: string;
@@ -576,7 +576,7 @@ export interface components {
         /** @description A message: `{id, type, payload, timestamp, userId, correlationId?}`. */
         Message: {
             /** @description What it answers, in the application's words. */
-            correlationId?: string | null;
+            correlationId?: string;
             /** @description Its name. */
             id: string;
             /** @description Whatever the application wants to say. */
@@ -594,22 +594,7 @@ export interface components {
         /** @description 1 to 255 bytes of UTF-8 without control characters. */
         Name: string;
         /** @description A record to be made. */
-        NewRecord: ({
-            /**
-             * Format: u-int64
-             * @description The version of the record that the client last saw.
-             */
-            baseVersion?: number | null;
-            clientId?: components["schemas"]["Name"] | null;
-            /** @description Values by field; `null` is a value. */
-            fields?: {
-                [key: string]: unknown;
-            } | null;
-            onConflict?: components["schemas"]["OnConflict"] | null;
-            opId?: components["schemas"]["Name"] | null;
-            /** @description Fields to remove. */
-            unset?: components["schemas"]["Name"][] | null;
-        } & Record<string, never>) & {
+        NewRecord: components["schemas"]["RecordBody"] & {
             recordId?: components["schemas"]["Name"] | null;
         };
         /**
@@ -787,7 +772,7 @@ export interface components {
         /** @description Records of a collection. */
         RecordsPage: {
             /** @description Not on the last page. */
-            cursor?: string | null;
+            cursor?: string;
             records: components["schemas"]["Record"][];
         };
         /** @description How a conflict ends. */
@@ -807,11 +792,17 @@ export interface components {
         /** @description A result: `{opId, status, recordId, version?, conflicts?, record?, error?}`. */
         Result: {
             conflicts?: components["schemas"]["Clash"][];
-            opId?: string | null;
-            recordId?: string | null;
+            error?: components["schemas"]["ResultError"];
+            opId?: string;
+            record?: components["schemas"]["Record"];
+            recordId?: string;
             status: components["schemas"]["ResultStatus"];
             /** Format: u-int64 */
-            version?: number | null;
+            version?: number;
+        };
+        ResultError: {
+            code: string;
+            message: string;
         };
         /** @enum {string} */
         ResultStatus: "applied" | "merged" | "duplicate" | "conflict" | "rejected";
@@ -832,27 +823,7 @@ export interface components {
             version: number;
         };
         /** @description An operation for a room that it names. */
-        RoomOperation: ({
-            /**
-             * Format: u-int64
-             * @description The version of the record that the client last saw.
-             */
-            baseVersion?: number | null;
-            /** @description The collection. */
-            collection: components["schemas"]["Name"];
-            /** @description Values by field; `null` is a value. */
-            fields?: {
-                [key: string]: unknown;
-            } | null;
-            onConflict?: components["schemas"]["OnConflict"] | null;
-            /** @description The client's own name for it, the same in every retry. */
-            opId: components["schemas"]["Name"];
-            recordId?: components["schemas"]["Name"] | null;
-            /** @description What it does. */
-            type: components["schemas"]["OperationType"];
-            /** @description Fields to remove. */
-            unset?: components["schemas"]["Name"][] | null;
-        } & Record<string, never>) & {
+        RoomOperation: components["schemas"]["Operation"] & {
             /** @description The room. */
             room: components["schemas"]["Name"];
         };
@@ -869,7 +840,7 @@ export interface components {
         /** @description Rooms by name. */
         RoomsPage: {
             /** @description Not on the last page. */
-            cursor?: string | null;
+            cursor?: string;
             rooms: components["schemas"]["Room"][];
         };
         /** @description A message that is on its way. */
