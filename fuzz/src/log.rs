@@ -6,19 +6,29 @@ use std::sync::Arc;
 use roundtable::room::Document;
 use roundtable::room::entry::{Change, ChangeKind, Value};
 use roundtable::room::index::StateVector;
-use roundtable::room::record::Cell;
+use roundtable::room::operation::Place;
+use roundtable::room::record::{Cell, Writer};
 use serde_json::value::RawValue;
 
-/// Under which the server writes: nobody else may.
+/// Under which a server that opens a room for the first time writes: nobody else may then.
 pub const SERVER: u32 = 900;
 
 /// A document that took these updates, as a server does that opens a room.
 pub fn fold<'a>(former: &[u8], updates: impl IntoIterator<Item = &'a [u8]>) -> Document {
+    fold_under(SERVER, former, updates)
+}
+
+/// The same, of a server that writes under another id.
+pub fn fold_under<'a>(
+    server: u32,
+    former: &[u8],
+    updates: impl IntoIterator<Item = &'a [u8]>,
+) -> Document {
     let former = match former {
         [] => StateVector::default(),
         former => StateVector::parse(former).expect("what was kept of former epochs"),
     };
-    let mut document = Document::new(SERVER, former);
+    let mut document = Document::new(server, former);
     let loaded = document.load_all(updates);
     assert_eq!(loaded, Ok(()), "what is kept can be folded");
     document
@@ -49,6 +59,14 @@ pub fn assert_same(left: &str, right: &str, is_hostile: bool) {
             assert_eq!(one, other, "two documents in {name}: {left} and {right}");
         }
     }
+}
+
+/// The record that a change is about.
+pub fn place_of(change: &Change) -> Option<Place> {
+    change.record.clone().map(|record| Place {
+        collection: change.collection.clone(),
+        record,
+    })
 }
 
 type Fields = BTreeMap<Arc<str>, Value>;
@@ -83,6 +101,27 @@ impl Records {
             let rest = self.0.remove(&place).unwrap_or_default();
             assert!(rest.is_empty(), "a delete names every field: {rest:?}");
         }
+    }
+
+    /// A record as JSON, if there is one and all of it is told.
+    pub fn text_of(&self, place: &Place) -> Option<String> {
+        let fields = self
+            .0
+            .get(&(place.collection.clone(), place.record.clone()))?;
+        let mut writer = Writer {
+            text: String::new(),
+            bytes_max: usize::MAX,
+        };
+        let mut is_told = true;
+        let fields = fields.iter().map(|(name, value)| (&**name, value));
+        let written = writer.object(fields, |writer, value| {
+            match value {
+                Value::Json(json) => writer.text.push_str(&json.0),
+                Value::Absent | Value::TooLong => is_told = false,
+            }
+            Ok(())
+        });
+        (is_told && written.is_ok()).then_some(writer.text)
     }
 
     /// The records are those of the document. A root that became a sequence has none any more.

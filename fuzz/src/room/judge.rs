@@ -1,12 +1,15 @@
 //! Owns what must hold of a room when all is kept, and of what it tells to all.
 
+use std::collections::BTreeSet;
+
 use roundtable::ids::{RoomId, Version};
 use roundtable::room::document::Applied;
 use roundtable::room::{CatchUp, LiveEvent, Occasion, Reason};
 use roundtable::wire::{Dialect, Request, yjs};
 
-use super::super::log::{Records, assert_same, fold};
+use super::super::log::{Records, assert_same, fold, place_of};
 use super::presence;
+use super::told::meta_at;
 use super::world::World;
 
 impl World {
@@ -27,8 +30,9 @@ impl World {
         let (lacking, _) = self.room.diff(&[0]).expect("an empty state vector");
         let joiner = fold(&self.former, [&*lacking]);
         assert_same(&joiner.json(), &folded.json(), self.is_hostile);
-        // What others wrote came without its events.
-        if !self.has_others {
+        self.judge_ledger();
+        // What others wrote at the same time says what was so before.
+        if self.theirs.is_empty() {
             let mut records = Records::default();
             let events = self.log.iter().flat_map(|entry| &entry.events);
             events.for_each(|event| records.take(&event.change));
@@ -42,6 +46,23 @@ impl World {
             );
         }
         (0..=self.log.len() as u64 + 1).for_each(|version| self.judge_cursor(Version(version)));
+    }
+
+    /// What is known of records is what the log says, and so are the results of operations.
+    fn judge_ledger(&mut self) {
+        let head = Version(self.log.len() as u64);
+        self.ledger.project(&self.log, head);
+        let events = self.log.iter().flat_map(|entry| &entry.events);
+        let places: BTreeSet<_> = events.filter_map(|it| place_of(&it.change)).collect();
+        let places: Vec<_> = places.into_iter().collect();
+        let known = self.ledger.recall(&[], &places).records;
+        for (place, meta) in known {
+            assert_eq!(meta, meta_at(&self.log, &place, head), "{place:?}");
+        }
+        for entry in self.log.iter().filter(|entry| entry.op.is_some()) {
+            let first = entry.op.as_ref().and_then(|op| self.ledger.first(op));
+            assert_eq!(first.map(|it| it.version), Some(entry.version), "OP16");
+        }
     }
 
     fn judge_cursor(&self, at: Version) {

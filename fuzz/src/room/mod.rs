@@ -1,11 +1,16 @@
 //! Owns the target `room`: any bytes as a list of what a room is told by clients in order, by
 //! hostile ones, by its store and by time. Each step is held to the room's rules.
 
+mod calm;
 mod judge;
+mod ledger;
+mod operator;
 mod peer;
 mod presence;
+mod pushes;
 mod setting;
 mod store;
+mod told;
 mod world;
 
 use bytes::Bytes;
@@ -48,9 +53,12 @@ pub fn run(input: &[u8]) {
 }
 
 fn step(world: &mut World, script: &mut Script<'_>) {
-    let action = script.below(32);
+    let action = match script.byte() {
+        byte @ ..224 => byte % 32,
+        byte => 32 + byte % 8,
+    };
     // A store that is behind is waited for: until then a room is told nothing else.
-    if action < 22 && world.room.is_full() {
+    if !(22..32).contains(&action) && world.room.is_full() {
         return world.answer(0);
     }
     let peer = script.below(world.peers.len());
@@ -100,7 +108,12 @@ fn step(world: &mut World, script: &mut Script<'_>) {
         27 | 28 => world.wait(script.pick(&[1, 40, 1_000, 6_000, 40_000])),
         29 => world.wait(script.pick(&[0, 100_000_000])),
         30 => end(world, peer, script),
-        _ => moved_elsewhere(world, script),
+        31 => moved_elsewhere(world, script),
+        32..36 => operator::push(world, peer, script),
+        36 => operator::push_again(world, peer, script),
+        37 => world.write_behind(script.byte()),
+        38 => world.ease(),
+        _ => world.overtake(),
     }
     if let Some(at) = world.peers.iter().position(|peer| peer.wants_diff) {
         world.catch_up(at);
@@ -155,6 +168,8 @@ fn sync_at_will(world: &mut World, peer: usize, script: &mut Script<'_>) {
         }
         out.into()
     };
+    // It takes the place of what the peer asked before, if that still waits.
+    world.peers[peer].awaits_diff = false;
     world.tell(Input::Sync {
         session,
         state_vector,

@@ -1,10 +1,11 @@
 //! Owns one client of the world: its document, its session, what it waits for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use roundtable::ids::SessionId;
+use roundtable::ids::{OpId, SessionId, Version};
 use roundtable::room::index::StateVector;
+use roundtable::room::operation::Operation;
 use roundtable::room::{Event, Listen, Ticket};
 
 use super::super::author::Author;
@@ -23,10 +24,38 @@ pub struct Peer {
     pub sent: Vec<Bytes>,
     /// What it is to send what is beyond.
     pub asked: Option<StateVector>,
-    /// It takes the next diff into its document.
+    /// It is to ask for what it lacks.
     pub wants_diff: bool,
+    /// It asked, and takes the next diff into its document.
+    pub awaits_diff: bool,
     /// What is not answered yet.
     pub waiting: BTreeMap<Ticket, Waiting>,
+    /// Pushes that are not answered yet.
+    pub pushes: BTreeMap<Ticket, Push>,
+}
+
+/// Operations that are to be answered together.
+pub struct Push {
+    /// In their order.
+    pub operations: Vec<Operation>,
+    /// The store is being asked about them.
+    pub is_asked: bool,
+    /// The head of the log when they were judged, if they are.
+    pub judged_at: Option<Version>,
+    /// Those whose results were kept when the store was asked.
+    pub repeats: BTreeSet<OpId>,
+}
+
+impl Push {
+    /// A push that waits.
+    pub fn new(operations: Vec<Operation>) -> Self {
+        Self {
+            operations,
+            is_asked: false,
+            judged_at: None,
+            repeats: BTreeSet::new(),
+        }
+    }
 }
 
 /// A submission that is to be answered.
@@ -60,7 +89,9 @@ impl Peer {
             sent: Vec::new(),
             asked: None,
             wants_diff: false,
+            awaits_diff: false,
             waiting: BTreeMap::new(),
+            pushes: BTreeMap::new(),
         }
     }
 
@@ -69,14 +100,16 @@ impl Peer {
         self.session = None;
         self.asked = None;
         self.wants_diff = false;
+        self.awaits_diff = false;
         self.waiting.clear();
+        self.pushes.clear();
     }
 
     /// Takes in what the room says to it alone. Answers whether its session is over.
     pub fn hear(&mut self, event: &Event) -> bool {
         match event {
             Event::Diff { chunks, since, .. } => {
-                if std::mem::take(&mut self.wants_diff) {
+                if std::mem::take(&mut self.awaits_diff) {
                     chunks
                         .iter()
                         .chain(since)

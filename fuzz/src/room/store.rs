@@ -6,13 +6,16 @@ use bytes::Bytes;
 use roundtable::ids::{AppendId, Epoch, RoomId, Version};
 use roundtable::limits::Limits;
 use roundtable::room::document::Applied;
+use roundtable::room::entry::{Actor, ChangeEvent};
+use roundtable::room::operation::Done;
 use roundtable::room::{Effect, Entry, Input, Outcome, Room, Standing, Tail};
 use roundtable::wire::{json, stored};
 use uuid::Uuid;
 
 use super::super::author::Author;
-use super::super::log::fold;
+use super::super::log::{SERVER, fold, fold_under};
 use super::super::script::Script;
+use super::ledger::Ledger;
 use super::peer::Peer;
 use super::world::World;
 
@@ -22,23 +25,30 @@ impl World {
         id: AppendId,
         expected: Version,
         entries: Arc<[Arc<Entry>]>,
+        done: Arc<[Done]>,
     ) {
         let is_append = |asked: &Effect| matches!(asked, Effect::Append { .. });
         assert!(!self.asked.iter().any(is_append), "one append is in flight");
-        assert!(!entries.is_empty());
+        assert!(!entries.is_empty() || !done.is_empty());
         let mut version = expected;
         for entry in entries.iter() {
             version = version.next();
             assert_eq!(entry.version, version, "versions are dense");
             assert!(!entry.updates.is_empty() && !entry.actors.is_empty());
+            let mut results = done
+                .iter()
+                .map(|done| (&done.result.id, done.result.version));
+            let has_result = |op| results.any(|result| result == (op, entry.version));
+            assert!(entry.op.as_ref().is_none_or(has_result), "OP8: {entry:?}");
         }
-        let before = self.tried.entry(id).or_insert_with(|| entries.clone());
-        assert_eq!(*before, entries, "a retry has the same entries");
+        let tried = (entries.clone(), done.clone());
+        let before = self.tried.entry(id).or_insert_with(|| tried.clone());
+        assert_eq!(*before, tried, "a retry is the same");
         self.asked.push_back(Effect::Append {
             id,
             expected,
             entries,
-            done: Arc::new([]),
+            done,
         });
     }
 
@@ -76,18 +86,32 @@ impl World {
                 id,
                 expected,
                 entries,
-                ..
+                done,
             } => {
                 let outcome = match luck % 8 {
                     3 => Outcome::Unclear,
                     7 => {
-                        self.append(id, expected, &entries);
+                        self.append(id, expected, &entries, &done);
                         Outcome::Unclear
                     }
-                    _ => self.append(id, expected, &entries),
+                    _ => self.append(id, expected, &entries, &done),
                 };
                 Input::Appended { id, outcome }
             }
+            Effect::Recall {
+                through,
+                operations,
+                places,
+            } => match self.read(luck, through, &operations, &places) {
+                Some(input) => input,
+                None => {
+                    return self.asked.push_back(Effect::Recall {
+                        through,
+                        operations,
+                        places,
+                    });
+                }
+            },
             Effect::Fetch { after } => {
                 let page = 1 + usize::from(luck / 4 % 3);
                 let entries = self.log.iter().skip(after.0 as usize).take(page);
@@ -115,7 +139,13 @@ impl World {
         self.is_fetching = false;
     }
 
-    fn append(&mut self, id: AppendId, expected: Version, entries: &[Arc<Entry>]) -> Outcome {
+    fn append(
+        &mut self,
+        id: AppendId,
+        expected: Version,
+        entries: &[Arc<Entry>],
+        done: &[Done],
+    ) -> Outcome {
         let head = Version(self.log.len() as u64);
         if head != expected {
             let is_ours = self.written.get(&expected.next()) == Some(&id);
@@ -124,7 +154,15 @@ impl World {
                 false => Outcome::Moved(Some((self.epoch, head))),
             };
         }
+        // A room that nobody wrote is not kept, and nothing of it.
+        if self.log.is_empty() && entries.is_empty() {
+            self.ledger.pass_over(done);
+        } else {
+            self.ledger.keep(done);
+        }
         for entry in entries {
+            let is_same = |before: &Arc<Entry>| before.op.is_some() && before.op == entry.op;
+            assert!(!self.log.iter().any(is_same), "G5: {:?} twice", entry.op);
             self.log.push(entry.clone());
             self.written.insert(entry.version, id);
         }
@@ -138,7 +176,8 @@ impl World {
         self.snapshot = Snapshot::default();
         self.written.clear();
         self.acked.clear();
-        self.has_others = false;
+        self.theirs.clear();
+        self.ledger = Ledger::default();
         // Clients in order begin anew with what the next epoch has.
         (0..self.peers.len()).for_each(|peer| self.renew_author(peer));
     }
@@ -151,17 +190,26 @@ impl World {
         updates.iter().for_each(|update| author.take(update));
         let update = author.edit(script);
         let mut there = fold(&self.former, updates.iter().map(|update| &**update));
-        if !matches!(there.apply(&update), Ok(Applied::Changed(_))) {
+        let Ok(Applied::Changed(changes)) = there.apply(&update) else {
             return;
-        }
-        self.has_others = true;
+        };
+        let actor = Actor {
+            user: "another".into(),
+            client: "there".into(),
+        };
+        let events = changes.into_iter().map(|change| ChangeEvent {
+            change,
+            actor: actor.clone(),
+        });
+        let version = Version(self.log.len() as u64 + 1);
+        self.theirs.insert(version);
         self.log.push(Arc::new(Entry {
-            version: Version(self.log.len() as u64 + 1),
+            version,
             at: self.now.wall,
-            actors: Vec::new(),
+            actors: vec![actor.clone()],
             updates: vec![update],
             op: None,
-            events: Vec::new(),
+            events: events.collect(),
         }));
     }
 
@@ -188,6 +236,7 @@ impl World {
             self.snapshot_at((self.snapshot.covered + self.log.len()).div_ceil(2));
         }
         self.asked.clear();
+        self.ledger.underway = None;
         self.tried.clear();
         self.is_moved = false;
         self.openings += 1;
@@ -200,6 +249,8 @@ impl World {
             &self.snapshot,
             self.openings,
         );
+        let updates = self.kept_updates();
+        self.heard = fold(&self.former, updates.iter().map(|update| &**update));
         self.peers.iter_mut().for_each(Peer::leave);
     }
 }
@@ -217,6 +268,14 @@ impl Snapshot {
         let tail = log[self.covered..].iter();
         let tail = tail.flat_map(|entry| entry.updates.iter().cloned());
         self.state.iter().cloned().chain(tail).collect()
+    }
+}
+
+/// Each opening writes under an id of its own.
+pub(super) fn server(openings: u64) -> u32 {
+    match openings {
+        0 => SERVER,
+        openings => (1 << 30) + openings as u32,
     }
 }
 
@@ -242,7 +301,8 @@ pub(super) fn open(
         },
     };
     let updates = snapshot.with(log);
-    let document = fold(former, updates.iter().map(|update| &**update));
+    let updates = updates.iter().map(|update| &**update);
+    let document = fold_under(server(openings), former, updates);
     // Append ids of two openings never meet.
     let seed = u128::from(openings) << 64;
     Room::open(&standing, document, seed, limits.clone())

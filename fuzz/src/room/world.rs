@@ -1,27 +1,30 @@
 //! Owns the world around one room: its clients, its store, its clock. Holds the room to its rules
 //! after every input.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use roundtable::ids::{AppendId, Epoch, Millis, Now, SessionId, UnixMillis, Version};
 use roundtable::limits::Limits;
 use roundtable::room::index::StateVector;
+use roundtable::room::operation::{Done, Operation};
 use roundtable::room::{
-    Departure, Effect, End, Entry, Event, Input, Listen, Occasion, Room, Ticket,
+    Departure, Document, Effect, End, Entry, Event, Input, Listen, LiveEvent, Occasion, Room,
+    Ticket,
 };
 use uuid::Uuid;
 
 use super::super::author::Author;
-use super::super::log::roots;
+use super::super::log::{fold, roots};
 use super::judge::check_live;
+use super::ledger::Ledger;
 use super::peer::{For, Peer, Waiting};
 use super::setting::{limits, parse};
 use super::store::{Snapshot, open};
 
-/// Rounds after which a room that is left alone must have come to rest.
-const ROUNDS_MAX: usize = 60;
+/// What an append asks to be kept.
+pub(super) type Tried = (Arc<[Arc<Entry>]>, Arc<[Done]>);
 
 /// A room and all that is around it.
 pub struct World {
@@ -36,7 +39,9 @@ pub struct World {
     /// Which append wrote which version.
     pub(super) written: HashMap<Version, AppendId>,
     /// Appends that were asked for: a retry has the same entries.
-    pub(super) tried: HashMap<AppendId, Arc<[Arc<Entry>]>>,
+    pub(super) tried: HashMap<AppendId, Tried>,
+    /// What it keeps beside the log.
+    pub(super) ledger: Ledger,
     /// How many entries the room has released, those before it was opened included.
     pub(super) released: usize,
     /// What the room waits for from the world.
@@ -50,7 +55,12 @@ pub struct World {
     /// How many clients of other servers there were, and how many authors.
     pub(super) others: u64,
     pub(super) authors: u64,
-    pub(super) has_others: bool,
+    /// What other servers wrote in this epoch.
+    pub(super) theirs: BTreeSet<Version>,
+    /// Operations that were sent.
+    pub operations: Vec<Operation>,
+    /// What somebody has who is there from the opening on and hears what all hear.
+    pub(super) heard: Document,
     pub(super) acked: Vec<Bytes>,
     /// The store said that the room is not what it was: it has to end.
     pub is_moved: bool,
@@ -79,6 +89,7 @@ impl World {
             snapshot: Snapshot::default(),
             written: HashMap::new(),
             tried: HashMap::new(),
+            ledger: Ledger::default(),
             released: 0,
             asked: VecDeque::new(),
             peers: (301..305).map(Peer::new).collect(),
@@ -87,7 +98,9 @@ impl World {
             openings: 0,
             others: 0,
             authors: 304,
-            has_others: false,
+            theirs: BTreeSet::new(),
+            operations: Vec::new(),
+            heard: fold(&[], []),
             acked: Vec::new(),
             is_moved: false,
             is_fetching: false,
@@ -119,6 +132,9 @@ impl World {
     /// Tells the room one thing, and does what it then wants done.
     pub fn tell(&mut self, input: Input) {
         let mut effects = Vec::new();
+        if let Input::Recalled { recalled } = &input {
+            self.judge_pushes(recalled.is_some());
+        }
         let waiting = waiting(&input);
         let backlog = self.room.backlog_bytes();
         self.room.handle(input, self.now, &mut effects);
@@ -133,7 +149,11 @@ impl World {
             );
         }
         roots(&self.room.json());
+        let opening = self.openings;
         self.perform(effects);
+        if self.openings == opening {
+            self.check_heard();
+        }
     }
 
     /// An edit, or what is known, waits behind the gate; a gap is not answered.
@@ -197,7 +217,12 @@ impl World {
         let mut over = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Live { event, .. } => check_live(&event),
+                Effect::Live { except, event } => {
+                    check_live(&event);
+                    if let LiveEvent::Update(update) = &event {
+                        self.hear_live(except, update);
+                    }
+                }
                 Effect::Tell { session, event } => {
                     if self.hear(session, event) {
                         over.push(session);
@@ -207,21 +232,27 @@ impl World {
                     id,
                     expected,
                     entries,
-                    ..
-                } => self.ask_append(id, expected, entries),
-                Effect::Fetch { .. } | Effect::Compact { .. } | Effect::Erase { .. } => {
+                    done,
+                } => self.ask_append(id, expected, entries, done),
+                Effect::Fetch { .. }
+                | Effect::Recall { .. }
+                | Effect::Compact { .. }
+                | Effect::Erase { .. } => {
                     let kind = std::mem::discriminant(&effect);
                     let same = |asked: &Effect| std::mem::discriminant(asked) == kind;
                     assert!(!self.asked.iter().any(same), "one at a time: {effect:?}");
+                    if matches!(effect, Effect::Recall { .. }) {
+                        self.ask_pushes();
+                    }
                     self.asked.push_back(effect);
                 }
                 Effect::Stir(stir) => assert!(!stir.is_empty(), "something is told"),
-                Effect::Recall { .. } => unreachable!("nobody operates"),
                 Effect::Quarantine { reason, .. } => panic!("the CRDT failed: {reason}"),
                 Effect::Release { entries } => self.release(&entries),
                 Effect::Rest => {
                     assert!(self.peers.iter().all(|peer| peer.session.is_none()));
                     assert_eq!(self.room.backlog_bytes(), 0, "what rests owes nothing");
+                    self.check_rest();
                     self.has_rested = true;
                     return self.reopen(true);
                 }
@@ -258,8 +289,18 @@ impl World {
         };
         let is_over = peer.hear(&event);
         match event {
-            Event::Pushed { .. } => unreachable!("nobody operates"),
-            Event::Diff { as_of, .. } => assert!(as_of <= live_count),
+            Event::Pushed {
+                ticket,
+                results,
+                position,
+            } => {
+                let push = peer.pushes.remove(&ticket).expect("answered once");
+                self.check_pushed(&push, &results, position);
+            }
+            Event::Diff { as_of, .. } => {
+                assert!(as_of <= live_count);
+                self.check_caught_up(session);
+            }
             Event::Kept {
                 tickets,
                 updates,
@@ -277,8 +318,9 @@ impl World {
                     .extend(answered.into_iter().map(|waiting| waiting.update));
             }
             Event::Refused { ticket, .. } if ticket != Ticket::default() => {
-                let answered = peer.waiting.remove(&ticket);
-                assert!(answered.is_some(), "answered once");
+                let is_waiting = peer.waiting.remove(&ticket).is_some();
+                let is_answered = is_waiting || peer.pushes.remove(&ticket).is_some();
+                assert!(is_answered, "answered once");
             }
             Event::Refused { .. } | Event::Missing { .. } => {}
             Event::Presence(_) | Event::Ended(_) => {}
@@ -293,72 +335,18 @@ impl World {
             return;
         };
         let state_vector = self.peers[at].author.clocks().encode();
+        self.peers[at].wants_diff = false;
+        self.peers[at].awaits_diff = true;
         self.tell(Input::Sync {
             session,
             state_vector,
         });
-        self.peers[at].wants_diff = false;
     }
 
     /// A client begins anew, under an id of its own.
     pub fn renew_author(&mut self, peer: usize) {
         self.authors += 1;
         self.peers[peer].author = Author::new(self.authors);
-    }
-
-    /// Lets time pass; the room is told as its task tells it.
-    pub fn wait(&mut self, ms: u64) {
-        let until = self.now.mono.plus(ms);
-        while let Some(due) = self.room.deadline().filter(|due| *due <= until) {
-            self.pass_to(due);
-            self.tell(Input::Tick);
-        }
-        self.pass_to(until);
-    }
-
-    fn pass_to(&mut self, mono: Millis) {
-        self.now.wall.0 += (mono.0 - self.now.mono.0) as i64;
-        self.now.mono = mono;
-    }
-
-    /// The weather clears; all that is on its way arrives; everyone is answered, and leaves.
-    pub fn settle(&mut self) {
-        self.calm();
-        for peer in &self.peers {
-            let mut waiting = peer.waiting.values();
-            let is_answered = waiting.all(|waiting| waiting.for_what == For::Nothing);
-            assert!(is_answered, "everyone is answered when all is kept");
-        }
-        for at in 0..self.peers.len() {
-            if let Some(session) = self.peers[at].session {
-                self.peers[at].leave();
-                let departure = Departure::Lost;
-                self.tell(Input::Detach { session, departure });
-            }
-        }
-        self.has_rested = false;
-        for _ in 0..ROUNDS_MAX {
-            self.tell(Input::Tick);
-            self.wait(60_000);
-            self.calm();
-            if self.has_rested {
-                return;
-            }
-        }
-        panic!("a room that nobody needs rests");
-    }
-
-    fn calm(&mut self) {
-        for _ in 0..ROUNDS_MAX {
-            while !self.asked.is_empty() {
-                self.answer(0);
-            }
-            self.wait(6_000);
-            if self.asked.is_empty() && self.room.backlog_bytes() == 0 {
-                return;
-            }
-        }
-        panic!("a room whose store is well keeps everything");
     }
 }
 
