@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { dice, SEED } from '../interop/lib/random.mjs'
 import { onEachStore } from '../interop/lib/stage.mjs'
 
-const ROUNDS = Number(process.env.ROUNDTABLE_TEST_ROUNDS ?? 20)
+const ROUNDS = Number(process.env.ROUNDTABLE_TEST_ROUNDS ?? 5)
 
 onEachStore('saved', (check) => {
   check(`HP23 a change, no unsynced changes, kill -9, restart, a fresh client sees it, ${ROUNDS} times`, async (scene) => {
