@@ -48,5 +48,5 @@ onEachStore('saved', (check) => {
     scene.figure('edits saved over all rounds', edits, 'edits')
     await server.stop()
     await server.check()
-  }, { timeout: ROUNDS * 30_000 })
+  }, { timeout: ROUNDS * 60_000 })
 }, { own: true })
