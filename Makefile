@@ -32,24 +32,24 @@ sim: ## very many seeded worlds; SEEDS=N, and SEED_FIRST=N to begin elsewhere
 
 test-interop: setup ## real clients against the program, on both stores
 	scripts/build-faults.sh
-	scripts/with-postgres.sh node --test --test-concurrency=2 $(NODE_TESTS)
+	scripts/with-postgres.sh node --test --test-force-exit --test-concurrency=2 $(NODE_TESTS)
 
 test-scenario: setup ## crashes, faults and storms, on both stores; short forms
 	cargo build --bin roundtable --test tidy
-	scripts/with-postgres.sh node --test --test-concurrency=2 $(SCENARIOS)
+	scripts/with-postgres.sh node --test --test-force-exit --test-concurrency=2 $(SCENARIOS)
 
 test-client: setup-clients ## the TypeScript client: build, types, unit tests, size
 	cd clients/typescript && npm test
 
 test-browser: setup-clients web ## the TypeScript client and the demo page against the program, in Chromium; ROUNDTABLE_CHROMIUM for another
 	npm run --silent --prefix web types
-	node --test --test-concurrency=1 tests/browser/*.test.mjs
+	node --test --test-force-exit --test-concurrency=1 tests/browser/*.test.mjs
 
 # One at a time: what is measured is one server's.
 soak: setup ## the scenarios in their long forms; about an hour
 	cargo build --bin roundtable --test tidy
 	ROUNDTABLE_TEST_ROUNDS=$(or $(SOAK_ROUNDS),100) ROUNDTABLE_TEST_CHURN=$(or $(SOAK_CHURN),1000x600s) \
-		scripts/with-postgres.sh node --test --test-concurrency=1 $(SCENARIOS)
+		scripts/with-postgres.sh node --test --test-force-exit --test-concurrency=1 $(SCENARIOS)
 
 check: ## what a change must pass before it is shown: format, lints, unit tests, tidy
 	cargo fmt --check

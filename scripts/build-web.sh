@@ -11,7 +11,7 @@ lacking() {
 }
 
 command -v npm >/dev/null ||
-    lacking "npm is not installed, so there is no demo page: it comes with Node 20.11 or later" "${1:-}"
+    lacking "npm is not installed, so there is no demo page: it comes with Node 20.14 or later" "${1:-}"
 
 # A stamp beside what was installed says from which list.
 if ! cmp -s web/package-lock.json web/node_modules/.installed-from; then

@@ -9,10 +9,10 @@ lacking() {
     exit 1
 }
 
-command -v node >/dev/null || lacking "node is not installed: version 20.11 or later is needed (https://nodejs.org)"
+command -v node >/dev/null || lacking "node is not installed: version 20.14 or later is needed (https://nodejs.org)"
 command -v npm >/dev/null || lacking "npm is not installed: it comes with node"
-node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 11) ? 0 : 1)' ||
-    lacking "node $(node --version) is too old: 20.11 or later is needed"
+node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 14) ? 0 : 1)' ||
+    lacking "node $(node --version) is too old: 20.14 or later is needed"
 command -v python3 >/dev/null || lacking "python3 is not installed: version 3.10 or later is needed"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
     lacking "$(python3 --version) is too old: 3.10 or later is needed"
