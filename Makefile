@@ -32,11 +32,11 @@ sim: ## very many seeded worlds; SEEDS=N, and SEED_FIRST=N to begin elsewhere
 
 test-interop: setup ## real clients against the program, on both stores
 	scripts/build-faults.sh
-	scripts/with-postgres.sh node --test --test-force-exit --test-concurrency=2 $(NODE_TESTS)
+	scripts/with-postgres.sh node --test --test-force-exit --test-concurrency=4 $(NODE_TESTS)
 
 test-scenario: setup ## crashes, faults and storms, on both stores; short forms
 	cargo build --bin roundtable --test tidy
-	scripts/with-postgres.sh node --test --test-force-exit --test-concurrency=2 $(SCENARIOS)
+	scripts/with-postgres.sh node --test --test-force-exit --test-concurrency=4 $(SCENARIOS)
 
 test-client: setup-clients ## the TypeScript client: build, types, unit tests, size
 	cd clients/typescript && npm test

@@ -41,6 +41,25 @@ for (const [choice, stands] of [
   })
 }
 
+test('a conflict outlives a reload; another tab knows it, too, and that it was decided', async (t) => {
+  const { world, ada, id, dialog } = await disagreement(t)
+  await ada.page.reload()
+  await dialog.waitFor()
+  assert.equal(await dialog.locator('.mine').textContent(), 'Buy oat milk')
+  const tab = await ada.tab()
+  const there = tab.locator(`[data-conflict="${id}:title"]`)
+  await there.waitFor()
+  await dialog.locator('.keep-theirs').click()
+  await there.waitFor({ state: 'detached' })
+  await ada.shows(id, 'title', 'Buy goat milk')
+  await ada.saved()
+  await ada.kept()
+  await ada.page.reload()
+  await ada.status('saved')
+  assert.deepEqual(await ada.page.evaluate(() => window.room.conflicts.list()), [])
+  assert.deepEqual((await world.doc()).tasks, { [id]: { title: 'Buy goat milk' } })
+})
+
 test('an edit of a record that somebody else removed can bring it back', async (t) => {
   const world = await World.open(t)
   const ada = await world.person('ada')

@@ -339,6 +339,7 @@ onEachStore('hocuspocus drains', (check) => {
       await Promise.all(documents.map((document) => document.synced()))
       documents.forEach((document, i) => document.map.set('before', i))
       assert.deepEqual(await server.stop(), { code: 0, signal: null })
+      await documents[0].until('its close', () => socket.closes.length > 0)
       assert.equal(socket.closes[0].code, 4503)
       assert.match(socket.closes[0].reason, /^unavailable; retry after \d+ ms$/)
       documents.forEach((document, i) => document.map.set('meanwhile', i))

@@ -1,4 +1,5 @@
 // Owns what this device changed and the server has not confirmed: per change, per record, per room.
+import * as Y from 'yjs'
 import { Emitter } from './emitter.js'
 import { keyOf, type Touch } from './touched.js'
 
@@ -19,6 +20,32 @@ export interface Entry {
   update: Uint8Array
   touched: Touch[]
   failure?: Failure
+}
+
+/** Changes travel together up to so many bytes, far below what a frame may have. */
+const BATCH_BYTES = 1024 * 1024
+
+/** Changes in groups that fit a frame, in order; at least one group, perhaps with nothing in it. */
+export function batches(entries: Entry[]): Entry[][] {
+  let batch: Entry[] = []
+  const all = [batch]
+  let bytes = 0
+  for (const entry of entries) {
+    bytes += entry.update.length
+    if (bytes > BATCH_BYTES && batch.length > 0) {
+      all.push(batch = [])
+      bytes = entry.update.length
+    }
+    batch.push(entry)
+  }
+  return all
+}
+
+/** All of them as one update. */
+export function merged(entries: Entry[]): Uint8Array {
+  const [first] = entries
+  if (!first) return new Uint8Array()
+  return entries.length === 1 ? first.update : Y.mergeUpdates(entries.map(({ update }) => update))
 }
 
 export interface Pending {

@@ -144,7 +144,7 @@ export class Room {
   /** Closes, and removes everything of the room from this device, confirmed or not. */
   async forget(): Promise<void> {
     this.close()
-    await this.#context.storage.forget(this.name)
+    await Promise.all([this.#context.storage.forget(this.name), this.conflicts.forget()])
   }
 
   /** @internal */

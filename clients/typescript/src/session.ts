@@ -1,7 +1,7 @@
 // Owns one conversation about one room over a wire: who says what next, and which confirmation is
 // for which changes. It knows no storage and no status.
 import * as Y from 'yjs'
-import type { Entry, Outbox } from './outbox.js'
+import { batches, merged, type Entry, type Outbox } from './outbox.js'
 import * as hocuspocus from './wire/hocuspocus.js'
 import type { Message } from './wire/hocuspocus.js'
 
@@ -93,11 +93,9 @@ export class Session {
   /** Sends changes, if the conversation has come so far; else they are part of the answer. */
   submit(entries: Entry[]): void {
     if (!this.#isGreeted || entries.length === 0) return
-    const [first] = entries
-    const update = entries.length === 1 && first
-      ? first.update
-      : Y.mergeUpdates(entries.map((entry) => entry.update))
-    this.#dispatch(entries.map(({ id }) => id), hocuspocus.update(this.address, update))
+    for (const batch of batches(entries)) {
+      this.#dispatch(batch, hocuspocus.update(this.address, merged(batch)))
+    }
   }
 
   take(message: Message): void {
@@ -118,10 +116,20 @@ export class Session {
   }
 
   #answer(stateVector: Uint8Array): void {
-    const ids = this.#host.outbox.all().map(({ id }) => id)
-    const update = Y.encodeStateAsUpdate(this.#host.doc, stateVector)
+    const groups = batches(this.#host.outbox.all())
+    let theirs = Y.decodeStateVector(stateVector)
+    // The last group goes with the answer, and so does what has a gap before it.
+    while (groups.length > 1) {
+      const [batch = []] = groups
+      const after = joined(theirs, batch)
+      if (!after) break
+      this.#dispatch(batch, hocuspocus.update(this.address, merged(batch)))
+      theirs = after
+      groups.shift()
+    }
+    const rest = Y.encodeStateAsUpdate(this.#host.doc, Y.encodeStateVector(theirs))
     this.#isGreeted = true
-    this.#dispatch(ids, hocuspocus.answer(this.address, update))
+    this.#dispatch(groups.flat(), hocuspocus.answer(this.address, rest))
     this.#host.changed()
   }
 
@@ -133,7 +141,8 @@ export class Session {
     this.#host.changed()
   }
 
-  #dispatch(ids: string[], frame: Uint8Array): void {
+  #dispatch(entries: Entry[], frame: Uint8Array): void {
+    const ids = entries.map(({ id }) => id)
     this.#inFlight.push({ ids, sentAt: Date.now() })
     this.#host.outbox.sent(ids)
     this.#host.send(frame)
@@ -158,4 +167,15 @@ export class Session {
     this.close()
     this.#host.closed(reason)
   }
+}
+
+/** What they have after changes that join on to what they had; none if there is a gap. */
+function joined(theirs: Map<number, number>, batch: Entry[]): Map<number, number> | undefined {
+  const clocks = new Map(theirs)
+  for (const { update } of batch) {
+    const { from, to } = Y.parseUpdateMeta(update)
+    for (const [client, begin] of from) if (begin > (clocks.get(client) ?? 0)) return undefined
+    for (const [client, end] of to) clocks.set(client, Math.max(end, clocks.get(client) ?? 0))
+  }
+  return clocks
 }

@@ -200,6 +200,56 @@ describe('a session', () => {
     expect(session.isOpen).toBe(false)
   })
 
+  describe('with more than a frame should hold', () => {
+    const large = (session: ReturnType<typeof open>): void => {
+      for (const letter of 'abc') session.edit(letter.repeat(600_000))
+    }
+    /** The update in each frame, as a server's document takes them. */
+    const taken = (frames: Uint8Array[]): Y.Doc => {
+      const doc = new Y.Doc()
+      for (const frame of frames) {
+        const incoming = hocuspocus.read(frame)
+        if (incoming.type !== 'message' || !('update' in incoming.message)) continue
+        Y.applyUpdate(doc, incoming.message.update)
+        expect(doc.store.pendingStructs).toBe(null)
+      }
+      return doc
+    }
+
+    test('what waited goes out in several, each confirmed for itself', () => {
+      const all = open()
+      large(all)
+      all.session.open()
+      all.session.take(sync('stateVector'))
+      const frames = all.sent.slice(2)
+      expect(frames.map(({ length }) => Math.round(length / 600_000))).toEqual([1, 1, 1])
+      expect(taken(frames).getText('t').toJSON()).toBe(all.doc.getText('t').toJSON())
+      for (const isApplied of [true, false, true]) all.session.take(status(isApplied))
+      expect(all.told).toEqual(['settled 1', 'refused 2', 'settled 3'])
+    })
+
+    test('leftovers do, too', () => {
+      const all = open()
+      all.session.open()
+      all.session.take(sync('stateVector'))
+      large(all)
+      all.outbox.unsent(['1', '2', '3'])
+      all.session.submit(all.outbox.waiting())
+      expect(all.sent.slice(-3).map(({ length }) => length)).toEqual(
+        all.outbox.all().map(({ update }) => hocuspocus.update('r', update).length))
+    })
+
+    test('a server that lost what came before is given it in one answer with the rest', () => {
+      const all = open()
+      all.doc.getText('t').insert(0, 'before')
+      large(all)
+      all.session.open()
+      all.session.take(sync('stateVector'))
+      expect(all.sent.length).toBe(3)
+      expect(taken(all.sent.slice(2)).getText('t').toJSON()).toBe(all.doc.getText('t').toJSON())
+    })
+  })
+
   test('leftovers travel together', () => {
     const { session, sent, outbox, edit, doc } = open()
     edit('a')

@@ -51,6 +51,9 @@ interface Logged {
   timestamp: string
 }
 
+/** As the device keeps it: until it is decided, whoever leaves the page meanwhile. */
+interface Noticed extends Overlap { at: number }
+
 type Resolution = 'mine' | 'theirs' | 'merged'
 
 /** The part of a room that conflicts need. */
@@ -72,6 +75,7 @@ export class Conflicts {
   #context: Context
   #events = new Emitter<{ conflict: Conflict, change: readonly Conflict[] }>()
   #open = new Map<string, Conflict>()
+  #noticed = new Map<string, Noticed>()
   #list: readonly Conflict[] = []
   #timer: ReturnType<typeof setTimeout> | undefined
   #unlisten: Unsubscribe[]
@@ -89,9 +93,15 @@ export class Conflicts {
           outbox,
           before: (collection: string, id: string) => mirror.get(collection, id)
         }
-        for (const overlap of overlaps(transaction, touches, known)) this.#noticed(overlap)
+        const found = overlaps(transaction, touches, known)
+        for (const overlap of found) this.#notice({ ...overlap, at: Date.now() })
+        if (found.length > 0) this.#keep()
+      }),
+      context.channel.events.on('message', (message) => {
+        if (message.type === 'decided' && message.room === host.name) this.#remove(message.id)
       })
     ]
+    void this.#load()
   }
 
   /** Those that nobody has decided; the same array until that changes. */
@@ -107,6 +117,11 @@ export class Conflicts {
   subscribe(listener: (conflicts: readonly Conflict[]) => void): Unsubscribe {
     this.#watch()
     return this.#events.on('change', listener)
+  }
+
+  /** Forgets on this device what was noticed there. */
+  async forget(): Promise<void> {
+    await this.#context.storage.write(this.#key, undefined)
   }
 
   /** Reads the server's log. */
@@ -159,23 +174,45 @@ export class Conflicts {
     return field === undefined ? record?.toJSON() : plain(record?.get(field))
   }
 
-  #noticed({ collection, recordId, field, mine, theirs }: Overlap): void {
+  get #key(): string { return `conflicts ${this.#host.name}` }
+
+  async #load(): Promise<void> {
+    // A device that keeps nothing says so elsewhere.
+    const kept = await this.#context.storage.read(this.#key).catch(() => undefined)
+    for (const noticed of (kept as Noticed[] | undefined) ?? []) {
+      if (!this.#noticed.has(idOf(noticed))) this.#notice(noticed)
+    }
+  }
+
+  #keep(): void {
+    const noticed = [...this.#noticed.values()]
+    this.#context.storage.write(this.#key, noticed).catch(() => {})
+  }
+
+  #notice(noticed: Noticed): void {
+    const { collection, recordId, field, mine, theirs, at } = noticed
+    // A later one about the same field takes the place of the earlier.
+    const id = idOf(noticed)
+    const drop = (): void => {
+      this.#remove(id)
+      this.#keep()
+      this.#context.channel.tell({ type: 'decided', room: this.#host.name, id })
+    }
     const decide = (value: unknown): Promise<void> => {
       this.#write(collection, recordId, field, value)
-      this.#remove(id)
+      drop()
       return Promise.resolve()
     }
-    // A later one about the same field takes the place of the earlier.
-    const id = ['device', collection, recordId, field ?? ''].join('\0')
     const current = (): unknown => this.#current(collection, recordId, field)
+    this.#noticed.set(id, noticed)
     this.#add({
       id, room: this.#host.name, collection, recordId, ...(field === undefined ? {} : { field }),
-      mine, theirs, at: Date.now(), source: 'device',
+      mine, theirs, at, source: 'device',
       get current() { return current() },
       keepMine: () => decide(mine),
       keepTheirs: () => decide(theirs),
       merge: decide,
-      dismiss: () => this.#remove(id)
+      dismiss: drop
     })
   }
 
@@ -227,6 +264,7 @@ export class Conflicts {
   }
 
   #remove(id: string): void {
+    this.#noticed.delete(id)
     if (this.#open.delete(id)) this.#changed()
   }
 
@@ -235,6 +273,9 @@ export class Conflicts {
     this.#events.emit('change', this.#list)
   }
 }
+
+const idOf = ({ collection, recordId, field }: Overlap): string =>
+  ['device', collection, recordId, field ?? ''].join('\0')
 
 /** A record that was removed comes back as it was, or stays away. */
 function restore(records: Y.Map<unknown>, recordId: string, value: unknown): void {

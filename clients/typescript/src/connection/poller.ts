@@ -3,7 +3,7 @@
 import * as Y from 'yjs'
 import { HttpError, requestJson, segment, request, type Requester } from '../http/request.js'
 import { exchange } from '../http/sync.js'
-import type { Outbox } from '../outbox.js'
+import { batches, merged, type Entry, type Outbox } from '../outbox.js'
 import type { Peer, Presence } from '../presence.js'
 
 export const POLL_MS = 5_000
@@ -96,16 +96,20 @@ export class Poller {
   }
 
   async #exchange(signal: AbortSignal): Promise<void> {
+    const groups = batches(this.#host.outbox.waiting())
+    for (const [at, batch] of groups.entries()) {
+      await this.#offer(batch, at === groups.length - 1, signal)
+    }
+    this.isSynced = true
+    this.#host.changed()
+  }
+
+  async #offer(batch: Entry[], isLast: boolean, signal: AbortSignal): Promise<void> {
     const { outbox } = this.#host
-    const entries = outbox.waiting()
-    const ids = entries.map(({ id }) => id)
-    const update = entries.length > 0
-      ? Y.mergeUpdates(entries.map((entry) => entry.update))
-      : new Uint8Array()
+    const ids = batch.map(({ id }) => id)
     outbox.sent(ids)
     try {
-      await this.#give(update, signal)
-      this.isSynced = true
+      await this.#give(merged(batch), isLast, signal)
       this.#host.settled(ids)
     } catch (error) {
       outbox.unsent(ids)
@@ -117,10 +121,11 @@ export class Poller {
     }
   }
 
-  async #give(update: Uint8Array, signal: AbortSignal): Promise<void> {
+  async #give(update: Uint8Array, isLast: boolean, signal: AbortSignal): Promise<void> {
     const { doc, http, name } = this.#host
     const mine = Y.encodeStateVector(doc)
     let theirs: Uint8Array
+    let isTaken = true
     try {
       const reply = await exchange(http, name, mine, update, signal)
       if (signal.aborted) throw signal.reason
@@ -130,8 +135,9 @@ export class Poller {
       const known = incompleteAt(error)
       if (!known) throw error
       theirs = known
+      isTaken = false
     }
-    if (!lacks(theirs, doc)) return
+    if (isTaken && !(isLast && lacks(theirs, doc))) return
     // It has less than we know of: what others told us and it lost, or what an old outbox forgot.
     const rest = Y.encodeStateAsUpdate(doc, theirs)
     const reply = await exchange(http, name, Y.encodeStateVector(doc), rest, signal)

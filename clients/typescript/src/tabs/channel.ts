@@ -11,6 +11,8 @@ export type TabMessage =
   /** Edits that are durable on the server. */
   | { type: 'settled', room: string, ids: string[] }
   | { type: 'refused', room: string, ids: string[], failure: Failure }
+  /** A conflict that this device noticed and somebody decided. */
+  | { type: 'decided', room: string, id: string }
   /** A tab wants the shared connection. */
   | { type: 'hello', tab: string }
   | { type: 'send', tab: string, frame: Uint8Array }
