@@ -50,6 +50,23 @@ test('tabs see each other without a network, and what a closed one left goes out
   assert.deepEqual((await world.doc()).tasks, { [id]: { title: 'by the second' } })
 })
 
+test('what a tab was having confirmed when it ended is confirmed to the others', async (t) => {
+  const world = await World.open(t)
+  const ada = await world.person('ada')
+  const expected = {}
+  for (let round = 0; round < 5; round++) {
+    const second = await ada.tab()
+    await second.waitForFunction(() => window.room.status === 'saved')
+    const title = `by tab ${round}`
+    const id = await second.evaluate((title) => window.room.records('tasks').create({ title }), title)
+    await second.close()
+    await ada.shows(id, 'title', title)
+    await ada.saved()
+    expected[id] = { title }
+  }
+  assert.deepEqual((await world.doc()).tasks, expected)
+})
+
 test('a tab that ends leaves no ghost', async (t) => {
   const world = await World.open(t)
   const ada = await world.person('ada')

@@ -160,6 +160,7 @@ export class Roundtable {
     wire.events.on('opened', () => this.#opened())
     wire.events.on('closed', () => { for (const engine of engines.values()) engine.close() })
     wire.events.on('frame', (frame) => this.#take(frame))
+    wire.events.on('left', () => { for (const engine of engines.values()) engine.sweep() })
     wire.events.on('heartbeat', () => {
       const [open] = [...engines.values()].filter((engine) => engine.session.isOpen)
       open?.session.greet()

@@ -57,7 +57,7 @@ export class Engine {
   #comebacks = 0
   #hasRenewed = false
   #isUnkeepable = false
-  #sweep: ReturnType<typeof setInterval>
+  #sweeping: ReturnType<typeof setInterval>
   #unlisten: (() => void)[] = []
 
   constructor(name: string, doc: Y.Doc, context: Context) {
@@ -69,7 +69,7 @@ export class Engine {
       addressOf(name, context.isShared ? context.tab : undefined), this.#sessionHost()
     )
     this.#poller = new Poller(this.#pollerHost(), context.pollMs)
-    this.#sweep = setInterval(() => this.session.submit(this.outbox.waiting()), SWEEP_MS)
+    this.#sweeping = setInterval(() => this.sweep(), SWEEP_MS)
     doc.on('update', this.#edited)
     this.#unlisten.push(
       context.channel.events.on('message', (message) => this.#hear(message)),
@@ -114,6 +114,11 @@ export class Engine {
     }
   }
 
+  /** Sends what is not under way from here, also what other tabs made. */
+  sweep(): void {
+    this.session.submit(this.outbox.waiting())
+  }
+
   /** Tries again what was refused. */
   retry(): void {
     this.error = undefined
@@ -135,7 +140,7 @@ export class Engine {
     this.session.leave()
     this.#poller.stop()
     this.presence.stop()
-    clearInterval(this.#sweep)
+    clearInterval(this.#sweeping)
     clearTimeout(this.#comeback)
     this.#doc.off('update', this.#edited)
     for (const unlisten of this.#unlisten) unlisten()

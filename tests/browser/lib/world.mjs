@@ -134,8 +134,19 @@ export class Person {
     return this.page.waitForFunction((wanted) => wanted.includes(window.room.status), wanted)
   }
 
-  saved () {
-    return this.page.waitForFunction(() => window.room.isSynced && window.room.pending.total === 0)
+  /** Waits until all is durable at the server; else says how the page stands. */
+  async saved () {
+    const { page } = this
+    try {
+      await page.waitForFunction(() => window.room.isSynced && window.room.pending.total === 0)
+    } catch (error) {
+      const stands = page.evaluate(() => {
+        const { room: { status, isSynced, pending, error }, client, seen } = window
+        return JSON.stringify({ status, isSynced, pending, error, quality: client.quality, seen: seen.slice(-20) })
+      })
+      error.message += `\n${this.user}: ${await stands.catch(String)}`
+      throw error
+    }
   }
 
   tasks (page = this.page) {

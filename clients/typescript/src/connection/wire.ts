@@ -15,6 +15,8 @@ export interface WireEvents {
   lost: Closing | undefined
   restored: undefined
   failed: Closing
+  /** Another tab ended: what it was about to have confirmed is this tab's to send. */
+  left: undefined
 }
 
 export interface Wire {

@@ -15,7 +15,8 @@ export type TabMessage =
   | { type: 'decided', room: string, id: string }
   /** A tab wants the shared connection. */
   | { type: 'hello', tab: string }
-  | { type: 'send', tab: string, frame: Uint8Array }
+  /** A frame for one conversation of the leader: in the next it would be out of place. */
+  | { type: 'send', tab: string, leader: string, opened: number, frame: Uint8Array }
   | { type: 'ask', what: 'wake' | 'renewed' }
   | {
     type: 'leader'

@@ -72,7 +72,9 @@ export class SharedConnection implements Wire {
 
   send(frame: Uint8Array): void {
     if (this.#own) return this.#own.send(frame)
-    if (this.#isOpen) this.#options.channel.tell({ type: 'send', tab: this.#options.tab, frame })
+    if (!this.#isOpen || !this.#heard) return
+    const { leader, opened } = this.#heard
+    this.#options.channel.tell({ type: 'send', tab: this.#options.tab, leader, opened, frame })
   }
 
   polled(answered: boolean): void {
@@ -150,7 +152,7 @@ export class SharedConnection implements Wire {
     if (!this.#started) return
     switch (message.type) {
       case 'hello': return this.#greet(message.tab)
-      case 'send': return this.#relay(message.tab, message.frame)
+      case 'send': return this.#relay(message)
       case 'ask': return message.what === 'wake' ? this.#own?.wake() : this.#own?.renewed()
       case 'leader': return this.#follow(message)
       case 'frame':
@@ -160,7 +162,8 @@ export class SharedConnection implements Wire {
         return
       case 'edited':
       case 'settled':
-      case 'refused': return
+      case 'refused':
+      case 'decided': return
     }
   }
 
@@ -170,8 +173,8 @@ export class SharedConnection implements Wire {
     this.#watch(tab)
   }
 
-  #relay(tab: string, frame: Uint8Array): void {
-    if (!this.#own) return
+  #relay({ tab, leader, opened, frame }: Extract<TabMessage, { type: 'send' }>): void {
+    if (!this.#own || leader !== this.#options.tab || opened !== this.#opened) return
     const address = addressIn(frame)
     if (address !== undefined) {
       this.#watch(tab)
@@ -189,6 +192,7 @@ export class SharedConnection implements Wire {
     void locks.request(`${scope}:tab:${tab}`, { mode: 'shared' }, () => {
       for (const address of addresses) this.#own?.send(goodbye(address))
       this.#addresses.delete(tab)
+      if (this.#own) this.events.emit('left', undefined)
     })
   }
 
