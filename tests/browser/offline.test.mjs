@@ -113,6 +113,41 @@ test('a hundred changes made offline are durable after coming back', async (t) =
   assert.equal(Object.keys((await world.doc()).tasks).length, 100)
 })
 
+test('more than a frame should hold goes out in several, and all of it is confirmed', async (t) => {
+  const world = await World.open(t)
+  const ada = await world.person('ada')
+  await ada.saved()
+  await ada.offline()
+  await ada.status('offline')
+  await ada.page.evaluate(() => {
+    const tasks = window.room.records('tasks')
+    for (const letter of 'abcd') tasks.create({ title: letter.repeat(700_000) }, letter)
+  })
+  await ada.online()
+  await ada.saved()
+  await ada.page.evaluate(() => window.room.records('tasks').update('a', { title: 'short' }))
+  await ada.saved()
+  const { tasks } = await world.doc()
+  assert.deepEqual(Object.values(tasks).map(({ title }) => title.length).sort(), [5, 700_000, 700_000, 700_000])
+})
+
+test('who looks again while something is under way has it confirmed', async (t) => {
+  const world = await World.open(t)
+  const ada = await world.person('ada')
+  await ada.saved()
+  for (let round = 0; round < 30; round++) {
+    await ada.page.evaluate((round) => {
+      const tasks = window.room.records('tasks')
+      tasks.create({ title: `before ${round}` })
+      // As a browser says it when its tab comes to the front: the client asks whether the server is there.
+      document.dispatchEvent(new Event('visibilitychange'))
+      tasks.create({ title: `after ${round}` })
+    }, round)
+    await ada.saved()
+  }
+  assert.equal(Object.keys((await world.doc()).tasks).length, 60)
+})
+
 test('a server that is killed and started again has lost nothing that was confirmed', async (t) => {
   const world = await World.open(t)
   const ada = await world.person('ada', { backoffMs: 200 })

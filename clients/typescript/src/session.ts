@@ -34,8 +34,10 @@ export class Session {
   isReadOnly = false
   #host: SessionHost
   #isOpen = false
-  /** The server has said what it has: from here on edits go out as they are made. */
+  /** The server has said what it has. */
   #isGreeted = false
+  /** It has since we last asked: edits go out as they are made, and each is confirmed. */
+  #isCounting = false
   #hasState = false
   #inFlight: InFlight[] = []
   #askedAt: number | undefined
@@ -61,11 +63,9 @@ export class Session {
 
   /** The wire is closed: what was not confirmed was perhaps not heard. */
   close(): void {
-    const ids = this.#inFlight.flatMap((sent) => sent.ids)
     this.#isOpen = this.#isGreeted = this.#hasState = false
-    this.#inFlight = []
     this.#askedAt = undefined
-    this.#host.outbox.unsent(ids)
+    this.#forget()
   }
 
   /** The room is left; the wire stays. */
@@ -74,9 +74,13 @@ export class Session {
     this.close()
   }
 
-  /** Asks for what this client lacks; the server answers even when that is nothing. */
+  /**
+   * Asks for what this client lacks; the server answers even when that is nothing, and asks back.
+   * With that it begins to count anew: what was under way is confirmed by our answer alone.
+   */
   greet(): void {
     this.#askedAt ??= Date.now()
+    this.#forget()
     const stateVector = Y.encodeStateVector(this.#host.doc)
     this.#host.send(hocuspocus.greeting(this.address, stateVector))
   }
@@ -92,7 +96,7 @@ export class Session {
 
   /** Sends changes, if the conversation has come so far; else they are part of the answer. */
   submit(entries: Entry[]): void {
-    if (!this.#isGreeted || entries.length === 0) return
+    if (!this.#isCounting || entries.length === 0) return
     for (const batch of batches(entries)) {
       this.#dispatch(batch, hocuspocus.update(this.address, merged(batch)))
     }
@@ -116,6 +120,7 @@ export class Session {
   }
 
   #answer(stateVector: Uint8Array): void {
+    if (this.#isCounting) return this.#fill(stateVector)
     const groups = batches(this.#host.outbox.all())
     let theirs = Y.decodeStateVector(stateVector)
     // The last group goes with the answer, and so does what has a gap before it.
@@ -123,14 +128,20 @@ export class Session {
       const [batch = []] = groups
       const after = joined(theirs, batch)
       if (!after) break
-      this.#dispatch(batch, hocuspocus.update(this.address, merged(batch)))
+      this.#dispatch(batch, hocuspocus.answer(this.address, merged(batch)))
       theirs = after
       groups.shift()
     }
     const rest = Y.encodeStateAsUpdate(this.#host.doc, Y.encodeStateVector(theirs))
-    this.#isGreeted = true
+    this.#isGreeted = this.#isCounting = true
     this.#dispatch(groups.flat(), hocuspocus.answer(this.address, rest))
     this.#host.changed()
+  }
+
+  /** Something was missing before what is under way; that is confirmed when the gap is closed. */
+  #fill(stateVector: Uint8Array): void {
+    const update = Y.encodeStateAsUpdate(this.#host.doc, stateVector)
+    this.#host.send(hocuspocus.answer(this.address, update))
   }
 
   #answered(update: Uint8Array): void {
@@ -146,6 +157,14 @@ export class Session {
     this.#inFlight.push({ ids, sentAt: Date.now() })
     this.#host.outbox.sent(ids)
     this.#host.send(frame)
+  }
+
+  /** Nothing is under way any more, as far as anybody will say. */
+  #forget(): void {
+    const ids = this.#inFlight.flatMap((sent) => sent.ids)
+    this.#inFlight = []
+    this.#isCounting = false
+    this.#host.outbox.unsent(ids)
   }
 
   /** Confirmations come in the order of what they confirm. */

@@ -182,6 +182,41 @@ describe('a session', () => {
     expect(told).toEqual(['settled 1'])
   })
 
+  test('who asks in between counts anew: what was under way is in the answer', () => {
+    const { session, outbox, sent, told, edit, doc } = open()
+    session.open()
+    session.take(sync('stateVector'))
+    session.take(sync('answer'))
+    session.take(status(true))
+    edit('a')
+    session.greet()
+    expect(session.isSynced).toBe(true)
+    edit('b')
+    // On its way when the server heard the question; it says no more of `a` after that.
+    session.take(status(true))
+    expect(outbox.summary()).toMatchObject({ pending: 2, syncing: 0 })
+    session.take(sync('stateVector'))
+    expect(sent.at(-1)).toEqual(hocuspocus.answer('r', Y.encodeStateAsUpdate(doc)))
+    edit('c')
+    session.take(status(true))
+    session.take(status(true))
+    expect(told).toEqual(['settled ', 'settled 1 2', 'settled 3'])
+  })
+
+  test('what the server asks for by itself is answered, and confirmed by what it waited for', () => {
+    const { session, sent, told, edit, doc } = open()
+    session.open()
+    session.take(sync('stateVector'))
+    session.take(status(true))
+    edit('a')
+    session.take(sync('stateVector'))
+    expect(sent.at(-1)).toEqual(hocuspocus.answer('r', Y.encodeStateAsUpdate(doc)))
+    edit('b')
+    session.take(status(true))
+    session.take(status(true))
+    expect(told).toEqual(['settled ', 'settled 1', 'settled 2'])
+  })
+
   test('a confirmation without a question is nothing', () => {
     const { session, told } = open()
     session.open()
