@@ -2,7 +2,8 @@
 //! what does it cost this process?
 //!
 //! Each room has one append of one row in flight. `scripts/with-postgres.sh cargo bench --profile
-//! fast --bench commit` includes Postgres; the files are under `TMPDIR`.
+//! fast --bench commit` includes Postgres; `STORES=sqlite` is for one alone; the files are under
+//! `TMPDIR`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,7 +37,11 @@ async fn main() -> anyhow::Result<()> {
         "{:<10}{:>6}{:>14}{:>10}{:>10}{:>14}",
         "store", "rooms", "entries/s", "p50 ms", "p99 ms", "µs CPU each"
     );
+    let only = std::env::var("STORES").ok();
     for (name, url) in urls {
+        if only.as_ref().is_some_and(|only| !only.contains(name)) {
+            continue;
+        }
         let store = store::open(&url).await?;
         store.migrate().await?;
         for rooms in ROOMS {

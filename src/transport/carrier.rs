@@ -41,7 +41,7 @@ pub trait Carrier: Send {
     /// Ready when the alarm rings.
     fn poll_rung(&mut self, cx: &mut Context<'_>) -> Poll<Moved>;
     /// Ends the connection as it should be; returns the close code, if we closed.
-    fn end(self, stop: Stop) -> impl Future<Output = Option<u16>> + Send;
+    fn end(&mut self, stop: Stop) -> impl Future<Output = Option<u16>> + Send;
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Carrier for Line<S> {
@@ -97,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Carrier for Line<S> {
         self.poll_rung(cx)
     }
 
-    fn end(self, stop: Stop) -> impl Future<Output = Option<u16>> + Send {
+    fn end(&mut self, stop: Stop) -> impl Future<Output = Option<u16>> + Send {
         self.end(stop)
     }
 }

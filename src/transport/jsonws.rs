@@ -135,7 +135,7 @@ impl<C: Carrier> JsonSocket<C> {
 
     /// Moves bytes until the peer leaves, breaks the protocol, or has no good token any more, or
     /// the process drains. Returns the close code, if we closed.
-    pub async fn run(mut self) -> Option<u16> {
+    pub async fn run(&mut self) -> Option<u16> {
         let stop = match self.pump().await {
             Ok(never) => match never {},
             Err(stop) => stop,
@@ -145,7 +145,8 @@ impl<C: Carrier> JsonSocket<C> {
                 hold.reader.say_goodbye();
             }
         }
-        drop((self.holds, self.errand));
+        self.holds = Holds::default();
+        self.errand = None;
         self.line.end(stop).await
     }
 

@@ -287,7 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     }
 
     /// Ends the connection as it should be; returns the close code, if we closed.
-    pub async fn end(mut self, stop: Stop) -> Option<u16> {
+    pub async fn end(&mut self, stop: Stop) -> Option<u16> {
         match stop {
             Stop::Goodbye => {
                 self.push(websocket::control(Opcode::Close, &[]).into());
@@ -303,14 +303,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         }
     }
 
-    async fn close(mut self, code: u16, reason: &str) -> u16 {
+    async fn close(&mut self, code: u16, reason: &str) -> u16 {
         self.push(websocket::close(code, reason).into());
         self.farewell().await;
         code
     }
 
     /// Writes what is left, then waits for the peer's own goodbye, so that it gets to read ours.
-    async fn farewell(mut self) {
+    async fn farewell(&mut self) {
         let goodbye = async {
             while !self.outgoing.is_empty() {
                 poll_fn(|cx| self.outgoing.poll_write(&mut self.io, cx)).await?;

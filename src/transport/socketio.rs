@@ -89,10 +89,8 @@ fn converse(app: App, racks: Arc<Racks>, socket: SocketRef) {
         gauge.increment(1);
         let who = (admitted.bearer.identity.clone(), device);
         let session = Session::new(socket, flow, app.hub.clone(), racks, who);
-        let ended = JsonSocket::new(session, app, Some(admitted.bearer))
-            .run()
-            .await;
-        if let Some(code) = ended {
+        let mut socket = JsonSocket::new(session, app, Some(admitted.bearer));
+        if let Some(code) = socket.run().await {
             let code = code.to_string();
             metrics::counter!(metric::CLOSES, metric::LABEL_CODE => code).increment(1);
         }

@@ -45,9 +45,8 @@ pub async fn open_yjs(
         .await?;
     let hub = app.hub.clone();
     upgrade.serve(&app, async move |stream, early| {
-        Socket::new(stream, hub, attachment, expires_at, early)
-            .run()
-            .await
+        let mut socket = Socket::new(stream, hub, attachment, expires_at, early);
+        socket.run().await
     });
     Ok(response)
 }
@@ -65,7 +64,8 @@ pub async fn open_json(State(app): State<App>, mut request: Request) -> Result<R
     let inside = app.clone();
     upgrade.serve(&app, async move |stream, early| {
         let line = Line::new(stream, inside.hub.clone(), None, early);
-        JsonSocket::new(line, inside, bearer).run().await
+        let mut socket = JsonSocket::new(line, inside, bearer);
+        socket.run().await
     });
     Ok(response)
 }
@@ -85,9 +85,8 @@ pub async fn open_hocuspocus(
     let upgrade = Upgrade::of(&mut request)?;
     let inside = app.clone();
     upgrade.serve(&app, async move |stream, early| {
-        HocuspocusSocket::new(stream, inside, presented, witness, early)
-            .run()
-            .await
+        let mut socket = HocuspocusSocket::new(stream, inside, presented, witness, early);
+        socket.run().await
     });
     Ok(response)
 }

@@ -90,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
 
     /// Moves bytes until the peer leaves or breaks the protocol, or the process drains. Returns the
     /// close code, if we closed.
-    pub async fn run(mut self) -> Option<u16> {
+    pub async fn run(&mut self) -> Option<u16> {
         let stop = match self.pump().await {
             Ok(never) => match never {},
             Err(stop) => stop,
@@ -100,7 +100,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
                 inside.attachment.say_goodbye();
             }
         }
-        drop((self.documents, self.seat));
+        self.documents = Documents::default();
+        self.seat = None;
         self.line.end(stop).await
     }
 

@@ -253,7 +253,7 @@ impl Carrier for Session {
         self.alarm.poll_rung(cx).map(|()| Moved::Rung)
     }
 
-    async fn end(mut self, stop: Stop) -> Option<u16> {
+    async fn end(&mut self, stop: Stop) -> Option<u16> {
         let code = match stop {
             // The last is of another protocol.
             Stop::Goodbye | Stop::Lost | Stop::Reset(_) => None,
