@@ -36,7 +36,9 @@ async fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let url = format!("sqlite://{}/rooms.db", folder.path().display());
     let state = edits::table(2_200, 10);
-    fill(&Server::start(&url, folder.path())?, &state).await?;
+    let server = Server::start(&url, folder.path())?;
+    fill(&server, &state).await?;
+    server.stop()?;
     println!(
         "a document of {} KB; encoding it once takes {:.1} ms",
         state.len() / 1024,
@@ -82,6 +84,7 @@ async fn measure(
         }
         times.push(begun.elapsed().as_secs_f64() * 1e3);
         costs.push((server.cpu_seconds() - cpu) * 1e3);
+        server.stop()?;
     }
     println!(
         "{joiners:>9}{:>7}{:>24}{:>24}{:>16.2}",

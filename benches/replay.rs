@@ -89,14 +89,14 @@ async fn replay(
     }
     let cpu = (server.cpu_seconds() - cpu) / ROUNDS as f64 / count;
     drop(server);
-    // It was killed right after the burst; then it had the time to make a snapshot.
-    let killed = cold(url, &room, folder).await?;
+    // It was killed right after the burst; then it had the time to make a snapshot, and was stopped.
+    let killed = cold(url, &room, folder, false).await?;
     let server = Server::start(url, folder.path())?;
     let socket = Socket::open(server.address, &room).await?;
     socket.synced().await?;
     tokio::time::sleep(QUIET).await;
-    drop(server);
-    let rested = cold(url, &room, folder).await?;
+    server.stop()?;
+    let rested = cold(url, &room, folder, true).await?;
     let (best, middle) = (least(&times), median(times));
     println!(
         "{store:<10}{:<18}{count:>9.0}{:>12.0}{:>12.0}{:>7.2}x{:>12.0}{:>11.2}{:>20}{:>20}",
@@ -113,7 +113,12 @@ async fn replay(
 }
 
 /// Milliseconds until a joiner has the document from a server that was just started.
-async fn cold(url: &str, room: &str, folder: &tempfile::TempDir) -> anyhow::Result<Vec<f64>> {
+async fn cold(
+    url: &str,
+    room: &str,
+    folder: &tempfile::TempDir,
+    is_stopped: bool,
+) -> anyhow::Result<Vec<f64>> {
     let mut loads = Vec::new();
     for _ in 0..RESTARTS {
         let server = Server::start(url, folder.path())?;
@@ -125,6 +130,9 @@ async fn cold(url: &str, room: &str, folder: &tempfile::TempDir) -> anyhow::Resu
         let begin = Instant::now();
         Socket::open(server.address, room).await?.synced().await?;
         loads.push(begin.elapsed().as_secs_f64() * 1e3);
+        if is_stopped {
+            server.stop()?;
+        }
     }
     Ok(loads)
 }

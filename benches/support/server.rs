@@ -73,6 +73,16 @@ impl Server {
         })
     }
 
+    /// Tells it to end, and waits until it has. One that is dropped is killed, and what its rooms
+    /// did last is tried aside by the next before they are opened.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        let id = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &id]).status()?;
+        anyhow::ensure!(told.success(), "the server is gone");
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Seconds of CPU that it has used: user and system, all threads.
     pub fn cpu_seconds(&self) -> f64 {
         cpu_seconds_of(self.child.id())
