@@ -34,4 +34,8 @@ pub const SEEDS: &[(u64, &str)] = &[
         121_945,
         "an operation whose result was told late is as old as its entry, and forgotten with it",
     ),
+    (
+        377_027,
+        "what goes on from what a peer had collected already was refused as malformed",
+    ),
 ];

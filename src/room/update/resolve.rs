@@ -141,8 +141,12 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
                 client,
                 clock: known - 1,
             };
-            if self.locate(section, before)?.place != place {
-                return Err(Rejected::Malformed("block in two places"));
+            match self.locate(section, before)?.place {
+                known if known == place => {}
+                // It came from a peer that had collected it. Who says the new part alone, as it does
+                // when asked, ties it to that.
+                Place::GONE => return Err(missing(self.index, client, known)),
+                _ => return Err(Rejected::Malformed("block in two places")),
             }
         }
         // Of these the CRDT makes one document of what came one by one, and another of the state.

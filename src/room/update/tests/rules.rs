@@ -107,6 +107,26 @@ fn known_blocks_may_come_again_and_go_on() {
 }
 
 #[test]
+fn ap11_what_goes_on_from_what_a_peer_collected_is_asked_for_again() {
+    // A map under a key, deleted; a peer collected what was in it.
+    let map = [0x27, 1, 1, b'm', 1, b'k', 1];
+    let mut pair = pair(&update(&[(7, 0, &[&map, &[0, 1]])], &[(7, 0, 2)]));
+    let whole = [0x21, 0, 7, 0, 1, b'n', 3];
+    let gap = Some(Rejected::Gap);
+    assert_eq!(
+        check(&update(&[(7, 1, &[&whole])], &[]), &pair.index).err(),
+        gap
+    );
+    let rest = [0x81, 7, 1, 2];
+    assert_eq!(pair.push(&update(&[(7, 2, &[&rest])], &[])), Ok(vec![]));
+    assert!(
+        check(&update(&[(7, 1, &[&whole])], &[]), &pair.index)
+            .unwrap()
+            .is_known()
+    );
+}
+
+#[test]
 fn a_delete_is_known_once_it_is_recorded() {
     let mut pair = pair(&update(&[(7, 0, &[&[4, 1, 1, b't', 2, b'a', b'b']])], &[]));
     let delete = update(&[], &[(7, 0, 2)]);
