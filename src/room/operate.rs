@@ -68,14 +68,17 @@ impl Known {
     /// What the store knows beyond the head, the room will hear of: it is behind what it holds
     /// itself, and what others wrote counts as written at the head.
     fn of(recalled: Recalled, head: Version) -> Self {
-        let results = recalled.results.into_iter();
+        let results = recalled.results.into_iter().map(|mut result| {
+            result.is_recalled = true;
+            (result.id.clone(), result)
+        });
         let records = recalled.records.into_iter().map(|(place, mut meta)| {
             meta.cap(head);
             (place, meta)
         });
         Self {
             as_of: recalled.as_of.min(head),
-            results: results.map(|it| (it.id.clone(), it)).collect(),
+            results: results.collect(),
             records: records.collect(),
         }
     }

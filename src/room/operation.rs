@@ -174,17 +174,19 @@ pub struct OpResult {
     pub portrayal: Option<Arc<Portrayal>>,
     /// Why nothing was applied.
     pub objection: Option<Objection>,
+    /// The store told it: it is where it is, whoever else is faster.
+    pub is_recalled: bool,
 }
 
 impl OpResult {
     /// Others were faster: what was to come after a head comes so much later.
     pub(super) fn shift(&mut self, head: Version, by: u64) {
-        if self.version > head {
-            self.version.0 += by;
-        }
-        for clash in &mut self.clashes {
-            if clash.theirs_version > head {
-                clash.theirs_version.0 += by;
+        if !self.is_recalled {
+            let theirs = self.clashes.iter_mut().map(|it| &mut it.theirs_version);
+            for version in theirs.chain([&mut self.version]) {
+                if *version > head {
+                    version.0 += by;
+                }
             }
         }
         if let Some(portrayal) = &mut self.portrayal {

@@ -91,6 +91,7 @@ impl Verdict {
                 clashes,
                 portrayal,
                 objection,
+                is_recalled: false,
             },
             write,
             meta,

@@ -275,6 +275,7 @@ pub fn decode(id: OpId, text: &str) -> Result<OpResult, serde_json::Error> {
         is_made: twin.made,
         portrayal: None,
         objection: None,
+        is_recalled: false,
     })
 }
 
@@ -298,6 +299,7 @@ mod tests {
             }],
             portrayal: None,
             objection: None,
+            is_recalled: false,
         }
     }
 

@@ -38,4 +38,8 @@ pub const SEEDS: &[(u64, &str)] = &[
         377_027,
         "what goes on from what a peer had collected already was refused as malformed",
     ),
+    (
+        551_750,
+        "a retry of what another server kept was told a version that its own batch had moved",
+    ),
 ];

@@ -92,6 +92,27 @@ fn op16_what_others_wrote_before_does_not_hide_what_was_written_after() {
 }
 
 #[test]
+fn op16_a_retry_has_the_version_of_what_another_server_kept() {
+    let mut table = with_task();
+    theirs(&mut table, 2, "t1", "x");
+    let kept = op("1", Set, "t1", js!({"x": "theirs"}));
+    let mut result = table.results.values().next().cloned().expect("made");
+    result.id = kept.id.clone();
+    result.version = Version(2);
+    table.results.insert(kept.id.clone(), result);
+    let ada = table.client(11);
+    let appending = table.world.submit(2, &ada.set("t1", "n", "2"));
+    let asked = table.operate(1, vec![kept]);
+    let known = answer(&mut table, &asked);
+    table.world.tell(known);
+    let appending = lose_race(&mut table, &appending);
+    let effects = table.serve(appending);
+    let results = results_in(&effects).expect("answered");
+    assert_eq!(ended(&results[0]), (Status::Duplicate, 2));
+    assert_eq!(table.head(), 3);
+}
+
+#[test]
 fn op7_changes_that_are_not_durable_count_beside_what_others_wrote_meanwhile() {
     let mut table = with_task();
     table.one(op("1", Create, "t2", js!({})));
