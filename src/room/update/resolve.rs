@@ -143,8 +143,8 @@ impl<'i, 'p, 's, 'a> Resolver<'i, 'p, 's, 'a> {
             };
             match self.locate(section, before)?.place {
                 known if known == place => {}
-                // It came from a peer that had collected it. Who says the new part alone, as it does
-                // when asked, ties it to that.
+                // It came from a peer that had collected it. Who says the new part alone, as it
+                // does when asked, ties it to that.
                 Place::GONE => return Err(missing(self.index, client, known)),
                 _ => return Err(Rejected::Malformed("block in two places")),
             }
