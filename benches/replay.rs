@@ -89,7 +89,7 @@ async fn replay(
     }
     let cpu = (server.cpu_seconds() - cpu) / ROUNDS as f64 / count;
     drop(server);
-    // It was killed right after the burst; then it had the time to make a snapshot, and was stopped.
+    // It was killed right after the burst; then it had the time to make a snapshot.
     let killed = cold(url, &room, folder, false).await?;
     let server = Server::start(url, folder.path())?;
     let socket = Socket::open(server.address, &room).await?;
