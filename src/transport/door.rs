@@ -58,10 +58,10 @@ impl Door {
         }
     }
 
-    /// Counts a bad token that is not a request's own; whether there were too many.
-    pub fn has_failed(&self, witness: &Witness, now: Millis) -> bool {
-        let spent = self.failures.spend(&witness.place(), now);
-        matches!(spent, Some(Standing { left: None, .. }))
+    /// Counts a bad token that came on a socket; whether there were too many from its address.
+    pub fn is_failing(&self, witness: &Witness, denied: &Denied, now: Millis) -> bool {
+        let spend = || self.failures.spend(&witness.place(), now);
+        is_bad(denied) && matches!(spend(), Some(Standing { left: None, .. }))
     }
 
     /// The budget that a request counts to. Opening a socket counts to none: what it does is
@@ -80,12 +80,10 @@ impl Door {
     }
 }
 
-impl Door {
-    /// Counts a bad token that came on a socket; whether there were too many from its address.
-    pub fn is_failing(&self, witness: &Witness, now: Millis) -> bool {
-        let spent = self.failures.spend(&witness.place(), now);
-        matches!(spent, Some(Standing { left: None, .. }))
-    }
+/// Whether there was no token that ever was good. One that has expired was: whoever has it is told
+/// so, however often, and fetches another.
+fn is_bad(denied: &Denied) -> bool {
+    matches!(denied, Denied::Missing | Denied::Invalid(_))
 }
 
 fn is_waiting(query: &str) -> bool {
@@ -111,8 +109,7 @@ pub async fn pass(State(app): State<App>, request: Request, next: Next) -> Respo
         uri,
         witness,
     };
-    // One that has expired was good: whoever has it is told so, however often, and fetches another.
-    let is_bad = matches!(presented, Err(Denied::Missing | Denied::Invalid(_)));
+    let is_bad = presented.as_ref().is_err_and(is_bad);
     let budget = app.door.budget(&visit.uri).filter(|_| presented.is_ok());
     let standing = budget.and_then(|budget| {
         let standing = budget.spend(&visit.witness.who(), now.mono)?;

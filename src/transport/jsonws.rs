@@ -136,10 +136,7 @@ impl<C: Carrier> JsonSocket<C> {
     /// Moves bytes until the peer leaves, breaks the protocol, or has no good token any more, or
     /// the process drains. Returns the close code, if we closed.
     pub async fn run(&mut self) -> Option<u16> {
-        let stop = match self.pump().await {
-            Ok(never) => match never {},
-            Err(stop) => stop,
-        };
+        let Err(stop) = self.pump().await;
         if matches!(stop, Stop::Goodbye) {
             for hold in self.holds.iter_mut() {
                 hold.reader.say_goodbye();

@@ -49,10 +49,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Moves bytes until the peer leaves, breaks the protocol, or the room ends the session, as it
     /// does when the process drains. Returns the close code, if we closed.
     pub async fn run(&mut self) -> Option<u16> {
-        let stop = match self.pump().await {
-            Ok(never) => match never {},
-            Err(stop) => stop,
-        };
+        let Err(stop) = self.pump().await;
         if matches!(stop, Stop::Goodbye) {
             self.attachment.say_goodbye();
         }

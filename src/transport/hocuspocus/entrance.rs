@@ -255,9 +255,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
 
     /// Notes who is not let in. Too many bad tokens of one address end the socket.
     fn note_denied(&mut self, place: usize, denied: Denied) -> Result<(), Stop> {
-        let is_bad = matches!(denied, Denied::Missing | Denied::Invalid(_));
         let now = self.line.now().mono;
-        if is_bad && self.app.door.is_failing(&self.witness, now) {
+        if self.app.door.is_failing(&self.witness, &denied, now) {
             return Err(Stop::End(End::TooFast));
         }
         let action = match denied {

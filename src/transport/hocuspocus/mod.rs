@@ -91,10 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
     /// Moves bytes until the peer leaves or breaks the protocol, or the process drains. Returns the
     /// close code, if we closed.
     pub async fn run(&mut self) -> Option<u16> {
-        let stop = match self.pump().await {
-            Ok(never) => match never {},
-            Err(stop) => stop,
-        };
+        let Err(stop) = self.pump().await;
         if matches!(stop, Stop::Goodbye) {
             for (_, inside) in self.documents.insides() {
                 inside.attachment.say_goodbye();

@@ -99,8 +99,7 @@ async fn check(app: &App, socket: &SocketRef, token: Option<&str>) -> Result<Bea
             Ok(bearer)
         }
         Err(denied) => {
-            let is_bad = matches!(denied, Denied::Missing | Denied::Invalid(_));
-            if is_bad && app.door.has_failed(&witness, now.mono) {
+            if app.door.is_failing(&witness, &denied, now.mono) {
                 let reason = "too many bad tokens from this address";
                 return Err(Refused::new("too_many_requests", reason));
             }
