@@ -3,11 +3,13 @@
 //! header.
 
 use roundtable::ids::RoomId;
-use roundtable::lib0::{write_buffer, write_string, write_var_uint};
+use roundtable::lib0::write_string;
 use roundtable::room::LiveEvent;
-use roundtable::room::message::{Occasion, Presented, Shown};
+use roundtable::room::message::{Presented, Shown};
 use roundtable::wire::hocuspocus::{self, ADDRESS_BYTES_MAX, Address, Ask, Envelope};
 use roundtable::wire::{Request, Violation};
+
+use super::yjs;
 
 const AWARENESS_BYTES_MAX: usize = 512;
 
@@ -41,19 +43,7 @@ pub fn run(message: &[u8]) {
 fn encode(ask: &Ask) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     match ask {
-        Ask::Room(Request::Sync { state_vector }) => {
-            out.extend([0, 0]);
-            write_buffer(&mut out, state_vector);
-        }
-        Ask::Room(Request::Submit { occasion, update }) => {
-            let step = match occasion {
-                Occasion::Answer => 1,
-                Occasion::Edit => 2,
-            };
-            out.extend([0, step]);
-            write_buffer(&mut out, update);
-        }
-        Ask::Room(Request::AskPresence) => out.push(3),
+        Ask::Room(request) => out = yjs::encode(request),
         Ask::Token(token) => {
             out.extend([2, 0]);
             write_string(&mut out, token);
@@ -63,22 +53,6 @@ fn encode(ask: &Ask) -> Option<Vec<u8>> {
             write_string(&mut out, payload);
         }
         Ask::Close => out.push(7),
-        Ask::Room(Request::Present(states)) => {
-            let mut payload = Vec::new();
-            write_var_uint(&mut payload, states.len() as u64);
-            for Presented {
-                client,
-                clock,
-                state,
-            } in states
-            {
-                write_var_uint(&mut payload, *client);
-                write_var_uint(&mut payload, u64::from(*clock));
-                write_buffer(&mut payload, state.as_deref().unwrap_or(b"null"));
-            }
-            out.push(1);
-            write_buffer(&mut out, &payload);
-        }
         Ask::Unknown => return None,
     }
     Some(out)

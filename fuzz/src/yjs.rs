@@ -39,7 +39,8 @@ pub fn run(message: &[u8]) {
     }
 }
 
-fn encode(request: &Request) -> Vec<u8> {
+/// A request as a client says it.
+pub(crate) fn encode(request: &Request) -> Vec<u8> {
     let mut out = Vec::new();
     match request {
         Request::Sync { state_vector } => {
