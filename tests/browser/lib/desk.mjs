@@ -1,10 +1,9 @@
 // Owns what a test of the demo page stands on: the real server with its page, Chromium, and people at the table, who
 // do with mouse and keys what people do.
-import { chromium } from 'playwright-core'
 import { Server } from '../../interop/lib/server.mjs'
 import { openStore } from '../../interop/lib/store.mjs'
 import { BOUND_MS } from '../../interop/lib/wait.mjs'
-import { LAUNCH } from './world.mjs'
+import { launch } from './chromium.mjs'
 
 export class Desk {
   /** `auth` in the place of `--dev`, which lets anybody in. */
@@ -13,7 +12,7 @@ export class Desk {
     t.after(() => desk.close())
     desk.store = await openStore('sqlite')
     desk.server = await Server.start({ store: desk.store, auth, args: ['--drain-seconds', '1', ...args] })
-    desk.browser = await chromium.launch(LAUNCH)
+    desk.browser = await launch()
     return desk
   }
 

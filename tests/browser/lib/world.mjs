@@ -1,6 +1,5 @@
 // Owns what a browser test stands on: the real server on its own store, a proxy before it, the page,
 // and Chromium with as many people as wanted.
-import { chromium } from 'playwright-core'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,19 +7,10 @@ import { Server } from '../../interop/lib/server.mjs'
 import { openStore } from '../../interop/lib/store.mjs'
 import { writer } from '../../interop/lib/token.mjs'
 import { BOUND_MS } from '../../interop/lib/wait.mjs'
+import { launch } from './chromium.mjs'
 import { Gate } from './gate.mjs'
 import { servePage } from './page.mjs'
 import { startBrowser } from './resident.mjs'
-import { findChromium } from './chromium.mjs'
-
-export const LAUNCH = {
-  executablePath: findChromium(),
-  headless: true,
-  args: [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync'
-  ]
-}
 
 export class World {
   static async open (t, { tokenSeconds, args = [] } = {}) {
@@ -32,7 +22,7 @@ export class World {
     })
     world.gate = await Gate.open(world.server.port)
     world.page = await servePage({ tokenSeconds })
-    world.browser = await chromium.launch(LAUNCH)
+    world.browser = await launch()
     return world
   }
 
@@ -63,7 +53,7 @@ export class World {
 
   /** The same profile, in a new process. */
   async returning (user, folder, settings = {}) {
-    const { context, kill } = await startBrowser(LAUNCH, folder)
+    const { context, kill } = await startBrowser(folder)
     const person = await this.#arrive(user, context, settings, kill)
     person.folder = folder
     return person
