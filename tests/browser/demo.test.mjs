@@ -55,12 +55,7 @@ test('DM5 a fresh table has a name of its own, and its link leads others to it',
 })
 
 test('DM6 two people edit the same and different cells, and see each other in them', async (t) => {
-  const desk = await Desk.open(t)
-  const ada = await desk.person('Ada')
-  await ada.laid()
-  await ada.saved()
-  const bob = await desk.person('Bob', ada.link)
-  await bob.laid()
+  const { ada, bob } = await Desk.two(t)
   const [first, second] = [await ada.id(0), await ada.id(1)]
 
   await bob.cell(first, 'title').click()
@@ -87,12 +82,7 @@ test('DM6 two people edit the same and different cells, and see each other in th
 })
 
 test('DM6 a long text is written together, with carets', async (t) => {
-  const desk = await Desk.open(t)
-  const ada = await desk.person('Ada')
-  await ada.laid()
-  await ada.saved()
-  const bob = await desk.person('Bob', ada.link)
-  await bob.laid()
+  const { ada, bob } = await Desk.two(t)
   const id = await ada.id(1)
   for (const person of [ada, bob]) {
     await person.cell(id, 'notes').click()
@@ -116,12 +106,7 @@ test('DM6 a long text is written together, with carets', async (t) => {
 })
 
 test('DM7 edits without a network are counted, and merged when it is back', async (t) => {
-  const desk = await Desk.open(t)
-  const ada = await desk.person('Ada')
-  await ada.laid()
-  await ada.saved()
-  const bob = await desk.person('Bob', ada.link)
-  await bob.laid()
+  const { ada, bob } = await Desk.two(t)
   const [first, second] = [await ada.id(0), await ada.id(1)]
 
   await ada.network(false)
@@ -143,12 +128,7 @@ test('DM7 edits without a network are counted, and merged when it is back', asyn
 
 for (const [keep, expected] of [['mine', 'Hers'], ['theirs', 'His'], ['merged', 'Ours']]) {
   test(`DM7 of two values of one cell a dialog lets one keep ${keep}`, async (t) => {
-    const desk = await Desk.open(t)
-    const ada = await desk.person('Ada')
-    await ada.laid()
-    await ada.saved()
-    const bob = await desk.person('Bob', ada.link)
-    await bob.laid()
+    const { ada, bob } = await Desk.two(t)
     const id = await ada.id(2)
     await ada.network(false)
     await ada.write(id, 'title', 'Hers')
@@ -241,11 +221,7 @@ async function keysOf (desk) {
 }
 
 test('DM9 of a thousand rows only those that can be seen are in the document', async (t) => {
-  const desk = await Desk.open(t)
-  const ada = await desk.person('Ada')
-  await ada.laid()
-  await ada.saved()
-  const bob = await desk.person('Bob', ada.link)
+  const { ada, bob } = await Desk.two(t)
   await ada.page.getByRole('button', { name: 'Add 1,000 rows' }).click()
   for (const person of [ada, bob]) await person.laid(1009)
   await ada.saved()
@@ -342,12 +318,7 @@ test('DM10 where guests are not let in the page asks for a token, and keeps it o
 })
 
 test('DM11 each change is listed as it happens: who, what, from what to what, and its version', async (t) => {
-  const desk = await Desk.open(t)
-  const ada = await desk.person('Ada')
-  await ada.laid()
-  await ada.saved()
-  const bob = await desk.person('Bob', ada.link)
-  await bob.laid()
+  const { desk, ada, bob } = await Desk.two(t)
   const id = await ada.id(0)
   await ada.page.locator('.activity li', { hasText: 'added 9 tasks' }).waitFor()
   await bob.write(id, 'estimate', '4')
@@ -362,11 +333,7 @@ test('DM11 each change is listed as it happens: who, what, from what to what, an
 })
 
 test('DM12 somebody is called as they like, and is known by that when they come back', async (t) => {
-  const desk = await Desk.open(t)
-  const ada = await desk.person('Ada')
-  await ada.laid()
-  await ada.saved()
-  const bob = await desk.person('Bob', ada.link)
+  const { ada, bob } = await Desk.two(t)
   await bob.page.getByRole('button', { name: 'You are Bob' }).click()
   await bob.page.getByLabel('Your name').fill('Roberta')
   await bob.page.keyboard.press('Enter')

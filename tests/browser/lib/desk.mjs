@@ -16,6 +16,17 @@ export class Desk {
     return desk
   }
 
+  /** Two people at one table of nine tasks, all of it saved. */
+  static async two (t) {
+    const desk = await Desk.open(t)
+    const ada = await desk.person('Ada')
+    await ada.laid()
+    await ada.saved()
+    const bob = await desk.person('Bob', ada.link)
+    await bob.laid()
+    return { desk, ada, bob }
+  }
+
   constructor () {
     this.people = []
   }
