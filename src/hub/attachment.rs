@@ -201,6 +201,12 @@ impl Attachment {
         self.outbox.pop()
     }
 
+    /// About how many bytes its events take that were not taken yet.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.outbox.bytes()
+    }
+
     /// Ready once after there may be a new event or new frames.
     pub fn poll_woken(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.outbox.poll_woken(cx)

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -14,6 +15,8 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use crate::ids::{RoomId, SessionId};
+use crate::room::message::Shown;
+use crate::room::operation::OpResult;
 use crate::room::{End, Event, LiveEvent};
 use crate::wire::Dialect;
 use crate::wire::hocuspocus::{self, Address};
@@ -23,6 +26,8 @@ use crate::wire::hocuspocus::{self, Address};
 pub struct Outbox {
     inner: Mutex<Queue>,
     events_max: usize,
+    /// About how many bytes the events take.
+    bytes: AtomicUsize,
 }
 
 /// A reader takes nothing: its session is over.
@@ -43,7 +48,14 @@ impl Outbox {
         Self {
             inner: Mutex::default(),
             events_max,
+            bytes: AtomicUsize::new(0),
         }
+    }
+
+    /// About how many bytes the events take that were not taken yet.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
     }
 
     /// Adds an event and wakes the reader. A reader that left too many is told the end instead of
@@ -52,10 +64,12 @@ impl Outbox {
         let (waker, pushed) = {
             let mut queue = self.inner.lock();
             let pushed = if queue.events.len() < self.events_max {
+                self.bytes.fetch_add(weight(&event), Relaxed);
                 queue.events.push_back(event);
                 Ok(())
             } else {
                 queue.events = [Event::Ended(End::Idle)].into();
+                self.bytes.store(0, Relaxed);
                 Err(Stuck)
             };
             queue.is_woken = true;
@@ -81,7 +95,10 @@ impl Outbox {
 
     /// Takes the next event, if there is one.
     pub fn pop(&self) -> Option<Event> {
-        self.inner.lock().events.pop_front()
+        let mut queue = self.inner.lock();
+        let event = queue.events.pop_front()?;
+        self.bytes.fetch_sub(weight(&event), Relaxed);
+        Some(event)
     }
 
     /// Ready once after anything was pushed or the ring has more.
@@ -95,6 +112,17 @@ impl Outbox {
             waker => *waker = Some(cx.waker().clone()),
         }
         Poll::Pending
+    }
+}
+
+/// About how many bytes an event takes that nothing else holds: what a client can have made without
+/// end. It has one diff at a time.
+fn weight(event: &Event) -> usize {
+    match event {
+        Event::Kept { updates, .. } => updates.iter().map(Bytes::len).sum(),
+        Event::Presence(shown) => size_of_val::<[Shown]>(shown),
+        Event::Pushed { results, .. } => results.iter().map(OpResult::weight).sum(),
+        Event::Diff { .. } | Event::Missing { .. } | Event::Refused { .. } | Event::Ended(_) => 0,
     }
 }
 

@@ -226,6 +226,18 @@ impl Reader {
         matches!(self.stands, Stands::Outside { .. } | Stands::Behind(_))
     }
 
+    /// Whether it is to be told how its subscription begins.
+    #[must_use]
+    pub fn is_entering(&self) -> bool {
+        matches!(self.stands, Stands::Outside { .. })
+    }
+
+    /// About how many bytes of answers wait.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.attachment.waiting_bytes()
+    }
+
     /// What it lacks, to be waited for; [`Reader::arrive`] takes the answer.
     pub fn catch_up(
         &mut self,

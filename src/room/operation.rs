@@ -179,6 +179,19 @@ pub struct OpResult {
 }
 
 impl OpResult {
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let bytes = |value: &Value| match value {
+            Value::Json(json) => json.0.len(),
+            Value::Absent | Value::TooLong => 0,
+        };
+        let clashes = self.clashes.iter();
+        let clashes = clashes.map(|it| 128 + bytes(&it.mine) + bytes(&it.theirs));
+        let portrayal = self.portrayal.as_ref();
+        256 + clashes.sum::<usize>() + portrayal.map_or(0, |it| it.fields.0.len())
+    }
+
     /// Others were faster: what was to come after a head comes so much later.
     pub(super) fn shift(&mut self, head: Version, by: u64) {
         if !self.is_recalled {

@@ -89,37 +89,8 @@ fn any_of(value: &Json) -> Any {
 ///
 /// # Errors
 ///
-/// An integer that a float cannot hold: it would read as another number.
-pub fn canonical(value: &serde_json::Value) -> Result<Json, &'static str> {
-    fn are_exact(value: &serde_json::Value) -> bool {
-        match value {
-            serde_json::Value::Number(number) => is_exact(number),
-            serde_json::Value::Array(items) => items.iter().all(are_exact),
-            serde_json::Value::Object(items) => items.values().all(are_exact),
-            _ => true,
-        }
-    }
-    match are_exact(value) {
-        true => kept(value),
-        false => Err("an integer is beyond 2^53"),
-    }
-}
-
-/// Whether a number is still itself as a float, or is how JavaScript writes one.
-fn is_exact(number: &serde_json::Number) -> bool {
-    let Some(int) = number.as_i128() else {
-        return true;
-    };
-    let float = int as f64;
-    float as i128 == int || float.to_string() == int.to_string()
-}
-
-/// The canonical text of a value that was kept: what a document holds is not judged again.
-///
-/// # Errors
-///
 /// It is nested deeper than any that is kept.
-pub fn kept(value: &serde_json::Value) -> Result<Json, &'static str> {
+pub fn canonical(value: &serde_json::Value) -> Result<Json, &'static str> {
     let mut writer = Writer {
         text: String::new(),
         bytes_max: usize::MAX,

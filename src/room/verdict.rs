@@ -280,11 +280,11 @@ impl Case<'_> {
         for (name, delta) in &self.operation.fields {
             let there = self.document.field(place, name, VALUE_BYTES_MAX);
             let value = match &there {
-                Value::Absent => Ok(serde_json::Number::from(0)),
+                Value::Absent => Ok(0.0),
                 Value::Json(json) => number(json),
                 Value::TooLong => Err(Objection::Malformed("a field is no number")),
             }?;
-            let sum = add(&value, &number(delta)?)?;
+            let sum = add(value, number(delta)?)?;
             if there != Value::Json(sum.clone()) {
                 sums.insert(name.clone(), sum);
             }
@@ -323,20 +323,22 @@ fn told(json: &Json) -> Value {
     Value::Json(json.clone())
 }
 
-fn number(json: &Json) -> Result<serde_json::Number, Objection> {
+fn number(json: &Json) -> Result<f64, Objection> {
     serde_json::from_str(&json.0).map_err(|_| Objection::Malformed("a field is no number"))
 }
 
 /// Whole numbers add up exactly, or not at all.
-fn add(a: &serde_json::Number, b: &serde_json::Number) -> Result<Json, Objection> {
+fn add(a: f64, b: f64) -> Result<Json, Objection> {
+    let sum = a + b;
+    // What rounding took (Knuth's TwoSum).
+    let of_b = sum - a;
+    let lost = (a - (sum - of_b)) + (b - of_b);
+    let are_whole = a.fract() == 0.0 && b.fract() == 0.0;
     let far = Objection::Malformed("the sum is no number that can be kept");
-    let sum = match (a.as_i64(), b.as_i64()) {
-        (Some(a), Some(b)) => a.checked_add(b).map(serde_json::Value::from),
-        _ => a
-            .as_f64()
-            .zip(b.as_f64())
-            .and_then(|(a, b)| serde_json::Number::from_f64(a + b))
-            .map(serde_json::Value::Number),
-    };
-    canonical(&sum.ok_or(far)?).map_err(|_| far)
+    match serde_json::Number::from_f64(sum) {
+        Some(number) if !are_whole || lost == 0.0 => {
+            canonical(&serde_json::Value::Number(number)).map_err(|_| far)
+        }
+        _ => Err(far),
+    }
 }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use serde_json::value::RawValue;
 
+use super::turn::Turn;
 use crate::hub::reader::Reader;
 use crate::ids::RoomId;
 use crate::room::Ticket;
@@ -61,8 +62,10 @@ impl Hold {
 #[derive(Default)]
 pub struct Holds {
     all: Vec<Hold>,
-    /// Who is asked first: each in turn.
-    turn: usize,
+    /// Who is told next.
+    turn: Turn,
+    /// Who catches up next.
+    behind: Turn,
 }
 
 impl Holds {
@@ -109,13 +112,34 @@ impl Holds {
 
     /// The next one that was woken, and is not any more; each in turn.
     pub fn next_woken(&mut self) -> Option<usize> {
-        let count = self.all.len();
-        let turn = self.turn;
-        let places = (0..count).map(|step| (turn + step) % count);
-        let place = places.into_iter().find(|&place| self.all[place].is_woken)?;
-        self.all[place].is_woken = false;
-        self.turn = place + 1;
+        let all = &mut self.all;
+        let place = self.turn.next(all.len(), |place| all[place].is_woken)?;
+        all[place].is_woken = false;
         Some(place)
+    }
+
+    /// The next one that has to catch up: first who is not told of anything before that.
+    pub fn next_behind(&mut self) -> Option<usize> {
+        let all = &self.all;
+        all.iter()
+            .position(|hold| hold.reader.is_entering())
+            .or_else(|| {
+                self.behind
+                    .next(all.len(), |place| all[place].reader.is_behind())
+            })
+    }
+
+    /// Whether a subscription has not begun.
+    pub fn are_entering(&self) -> bool {
+        self.all.iter().any(|hold| hold.reader.is_entering())
+    }
+
+    /// Bytes of answers that wait.
+    pub fn waiting_bytes(&self) -> usize {
+        self.all
+            .iter()
+            .map(|hold| hold.reader.waiting_bytes())
+            .sum()
     }
 
     /// Ready when there may be something to tell of a room.

@@ -16,7 +16,7 @@ use super::App;
 use super::carrier::Carrier;
 use super::holds::{Hold, Holds, Waiting};
 use super::letters::Ear;
-use super::line::{Moved, Stop, retry_after_ms};
+use super::line::{Moved, Stop, UNTAKEN_BYTES_MAX, retry_after_ms};
 use crate::auth::{Bearer, Denied};
 use crate::hub::Denial;
 use crate::hub::reader::{CaughtUp, Reader, Since};
@@ -180,7 +180,9 @@ impl<C: Carrier> JsonSocket<C> {
         let limits = self.app.hub.limits();
         self.errand.is_none()
             && self.line.takes()
+            && !self.holds.are_entering()
             && self.holds.pushes() < limits.pushes_waiting_max
+            && self.holds.waiting_bytes() < UNTAKEN_BYTES_MAX
     }
 
     /// Does what whole messages ask for, one after the other.
@@ -226,12 +228,16 @@ impl<C: Carrier> JsonSocket<C> {
             for notice in heard.drain(..) {
                 self.say(&notice);
             }
-            while self.line.takes()
+            let mut is_there = true;
+            while is_there
+                && self.line.takes()
                 && let Some(event) = self.holds.at(place).reader.next_event()
             {
-                if !self.tell(place, event)? {
-                    break;
-                }
+                is_there = self.tell(place, event)?;
+            }
+            // What the peer does not take yet has its turn again.
+            if is_there && !self.line.takes() {
+                self.holds.at(place).is_woken = true;
             }
         }
         self.hear();
@@ -245,10 +251,10 @@ impl<C: Carrier> JsonSocket<C> {
             return;
         }
         let (bearer, hub) = (&self.bearer, &self.app.hub);
-        let is_behind = |hold: &&mut Hold| hold.reader.is_behind();
-        let Some(hold) = self.holds.iter_mut().find(is_behind) else {
+        let Some(place) = self.holds.next_behind() else {
             return;
         };
+        let hold = self.holds.at(place);
         let room = hold.room.clone();
         let Some(Ok(grant)) = bearer.as_ref().map(|bearer| bearer.grant(&room)) else {
             return;

@@ -22,6 +22,7 @@ mod socket;
 mod socketio;
 mod speech;
 mod sse;
+mod turn;
 mod ws;
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::task::Poll;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::line::{Line, Moved, READY_BYTES, Stop};
+use super::line::{Line, Moved, READY_BYTES, Stop, UNTAKEN_BYTES_MAX};
 use super::speech;
 use crate::hub::{Attachment, Gathered, Hub, attachment::Gone};
 use crate::ids::UnixMillis;
@@ -103,7 +103,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     fn may_take(&self) -> bool {
-        self.awaited_diffs == 0 && self.line.takes()
+        self.awaited_diffs == 0
+            && self.line.takes()
+            && self.attachment.waiting_bytes() < UNTAKEN_BYTES_MAX
     }
 
     /// Makes ready what the peer is to be told next, as far as it takes it.

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::ids::Version;
 use crate::room::entry::Json;
-use crate::room::record::kept;
+use crate::room::record::canonical;
 
 /// Values by field, as one object.
 #[must_use]
@@ -26,7 +26,7 @@ pub fn encode_fields(fields: &BTreeMap<Arc<str>, Json>) -> String {
 pub fn decode_fields(text: &str) -> Result<BTreeMap<Arc<str>, Json>, serde_json::Error> {
     let fields: BTreeMap<Arc<str>, serde_json::Value> = serde_json::from_str(text)?;
     let fields = fields.into_iter().map(|(name, value)| {
-        let value = kept(&value).map_err(serde::de::Error::custom)?;
+        let value = canonical(&value).map_err(serde::de::Error::custom)?;
         Ok((name, value))
     });
     fields.collect()
@@ -62,7 +62,6 @@ pub fn decode_versions(text: &str) -> Result<BTreeMap<Arc<str>, Version>, serde_
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::room::record::canonical;
 
     #[test]
     fn rc6_what_an_operation_may_set_is_read_back_from_every_store() {

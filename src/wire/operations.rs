@@ -1,6 +1,7 @@
 //! Owns how operations on records are read from JSON: a push, a record's body, each operation for
 //! itself.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::Violation;
-use super::whole::whole;
+use super::whole::{are_exact, whole};
 use crate::ids::{NAME_BYTES_MAX, OpId, Version, is_name};
 use crate::room::entry::Json;
 use crate::room::operation::{Action, Condition, OnConflict, Operation, Place};
@@ -80,7 +81,7 @@ pub fn read_operation(raw: &RawValue, fresh: impl FnOnce() -> String) -> Read {
     };
     let text = |name: &str| members.get(name).and_then(Value::as_str);
     let (id, record) = (text("opId"), text("recordId"));
-    read_members(&members, fresh).map_err(|reason| Unfit {
+    read_members(&members, raw.get(), fresh).map_err(|reason| Unfit {
         id: id.map(str::to_owned),
         record: record.map(str::to_owned),
         reason,
@@ -89,6 +90,7 @@ pub fn read_operation(raw: &RawValue, fresh: impl FnOnce() -> String) -> Read {
 
 fn read_members(
     members: &Map<String, Value>,
+    text: &str,
     fresh: impl FnOnce() -> String,
 ) -> Result<Operation, &'static str> {
     let id = name_in(members, "opId", "opId is no name")?.ok_or("opId is missing")?;
@@ -107,7 +109,7 @@ fn read_members(
         (None, Action::Create) => fresh(),
         (None, _) => return Err("recordId is missing"),
     };
-    let changes = Changes::of(members)?;
+    let changes = Changes::of(members, text)?;
     if action == Action::Increment {
         let are_numbers = changes.fields.values().all(is_number);
         if !are_numbers {
@@ -157,20 +159,26 @@ pub struct Changes {
     pub on_conflict: Option<OnConflict>,
 }
 
+/// Reads the value of a member of an object, if that is there.
+pub fn read_value(object: &str, member: &str) -> Result<Option<Json>, &'static str> {
+    let members: Map<String, Value> =
+        serde_json::from_str(object).map_err(|_| "it is no object")?;
+    stays(object, member)?;
+    members.get(member).map(keep).transpose()
+}
+
 impl Changes {
-    /// Reads `fields`, `unset`, `baseVersion` and `onConflict`; other members are ignored.
-    pub fn of(members: &Map<String, Value>) -> Result<Self, &'static str> {
+    /// Reads `fields`, `unset`, `baseVersion` and `onConflict`; other members are ignored. `text` is
+    /// what the members were read from.
+    pub fn of(members: &Map<String, Value>, text: &str) -> Result<Self, &'static str> {
         let mut fields = BTreeMap::new();
         match members.get("fields") {
             None | Some(Value::Null) => {}
             Some(Value::Object(given)) => {
                 for (name, value) in given {
-                    let name = field_named(name)?;
-                    if depth(value) > VALUE_DEPTH_MAX {
-                        return Err("a value is nested too deep");
-                    }
-                    fields.insert(name, canonical(value)?);
+                    fields.insert(field_named(name)?, keep(value)?);
                 }
+                stays(text, "fields")?;
             }
             Some(_) => return Err("fields is no object"),
         }
@@ -232,6 +240,26 @@ fn field_named(name: &str) -> Result<Arc<str>, &'static str> {
     }
 }
 
+fn keep(value: &Value) -> Result<Json, &'static str> {
+    match depth(value) {
+        0..=VALUE_DEPTH_MAX => canonical(value),
+        _ => Err("a value is nested too deep"),
+    }
+}
+
+/// Whether what is in a member of an object stays what it is; others may say what they like.
+fn stays(object: &str, member: &str) -> Result<(), &'static str> {
+    if are_exact(object) {
+        return Ok(());
+    }
+    let members: BTreeMap<Cow<'_, str>, &RawValue> =
+        serde_json::from_str(object).map_err(|_| "it is no object")?;
+    match members.get(member) {
+        Some(raw) if !are_exact(raw.get()) => Err("an integer is beyond 2^53"),
+        _ => Ok(()),
+    }
+}
+
 fn depth(value: &Value) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
@@ -262,7 +290,7 @@ mod tests {
         assert_eq!(fields, [("a", "[]"), ("b", "1")]);
         let set = read(
             r#"{"opId":"1","type":"update","collection":"t","recordId":"r","unset":["x"],
-                "baseVersion":3,"onConflict":"strict","foo":1,"fields":null}"#,
+                "baseVersion":3,"onConflict":"strict","foo":18446744073709551617,"fields":null}"#,
         );
         let condition = Condition::Since {
             base: Version(3),
@@ -291,6 +319,10 @@ mod tests {
             ),
             (
                 r#""fields":{"a":12345678901234567890}"#,
+                "an integer is beyond 2^53",
+            ),
+            (
+                r#""fields":{"a":[123456789012345678901234567890]}"#,
                 "an integer is beyond 2^53",
             ),
             (

@@ -377,6 +377,36 @@ onEachStore('bad input', (check) => {
   })
 })
 
+onEachStore('writers', (check) => {
+  check('LI15 a writer that never reads is not read from while its answers wait', async (scene) => {
+    const { room, mustBeUnharmed } = await crowd(scene)
+    const [ada, bob] = [await scene.client(room, { token: writer('ada') }).synced(), await scene.client(room).synced()]
+    const doc = new Y.Doc()
+    doc.getText('bulk').insert(0, 'x'.repeat(900_000))
+    const again = wireFrame({ opcode: 2, payload: update(Y.encodeStateAsUpdate(doc)) })
+    const path = `${new URL(scene.server.ws).pathname}/${room}?token=${writer('hog')}`
+    const hog = await Tcp.upgraded(scene.server.port, path)
+    scene.later(() => hog.destroy())
+    hog.socket.pause()
+    const before = scene.server.residentBytes()
+    let sent = 0
+    const write = () => hog.socket.write(again, (error) => { if (!error && ++sent < 600) write() })
+    write()
+    // It is read from no more when 200 edits of others pass without a message of it.
+    for (let seen = -1, still = 0; sent < 600 && still < 200;) {
+      still = sent > seen ? 0 : still + 1
+      seen = sent
+      ada.map.set('n', `${seen} ${still}`)
+      await bob.until('an edit beside it', () => bob.map.get('n') === `${seen} ${still}`)
+    }
+    const grown = scene.server.residentBytes() - before
+    scene.figure('memory for a writer that does not read, of 540 MB', grown / (1 << 20), 'MiB')
+    assert.ok(grown < MEMORY_BYTES_MAX, `the server grew by ${grown >> 20} MiB`)
+    assert.ok(sent < 600, 'everything was read from it')
+    await mustBeUnharmed()
+  })
+})
+
 onEachStore('many rooms', (check) => {
   check('LI16 one token opens only so many connections, and the refusal has a type', async (scene) => {
     await scene.serve()

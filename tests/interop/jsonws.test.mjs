@@ -48,6 +48,32 @@ onEachStore('json', (check) => {
     assert.deepEqual([state.version, state.document], [2, { tasks: { r1: { a: 1 }, r2: { a: 2 } } }])
   })
 
+  check('JW2 messages that come in one go are answered one after the other, each', async (scene) => {
+    const [room, other] = [scene.room(), scene.room()]
+    const ada = await scene.json()
+    await write(ada, room, 3, { size: 1 })
+    ada.socket._socket.cork()
+    const asked = [
+      ada.subscribe(room, { since: { version: 1 } }), ada.subscribe(other), ada.subscribe(room),
+      ada.push(other, [set('r', { a: 1 })]), ada.subscribe(other)
+    ]
+    ada.socket._socket.uncork()
+    const told = await Promise.all(asked)
+    assert.deepEqual(told.map((it) => it.type), ['subscribed', 'subscribed', 'subscribed', 'pushed', 'subscribed'])
+    assert.deepEqual(ada.events(room).map((it) => it.version).slice(0, 2), [2, 3])
+    assert.equal(told[2].version, 3)
+  })
+
+  check('JW9 more answers than a peer takes at a time all come', async (scene) => {
+    const room = scene.room()
+    const ada = await scene.json()
+    await ada.push(room, [set('r', { big: 'x'.repeat(200_000) }, { opId: 'big' })])
+    const again = (i) => ({ opId: `again-${i}`, type: 'create', collection: 'tasks', recordId: 'r', fields: { a: i } })
+    const told = await Promise.all(Array.from({ length: 100 }, (_, i) => ada.push(room, [again(i)])))
+    const sizes = new Set(told.map(({ results: [it] }) => `${it.status} ${it.record?.fields.big.length}`))
+    assert.deepEqual([...sizes], ['rejected 200000'])
+  })
+
   check('KE22 a room keeps at most so many versions; who comes from before them gets the state, `pruned`', async (scene) => {
     await scene.serve({ args: ['--max-log-versions', '8', '--snapshot-every', '4'] })
     const room = scene.room()

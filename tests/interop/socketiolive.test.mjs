@@ -64,6 +64,13 @@ onEachStore('socket.io, all of it', (check) => {
     assert.ok(Date.parse(timestamp) > 0)
     assert.equal(missedEventsCount, 1)
     assert.equal((await ada.hears('user_reconnected')).userId, 'bob')
+    // Who asks for two things at once has both.
+    bob.told.length = 0
+    const both = await Promise.all([
+      bob.ask('recover_connection', { tableId: table, viewId: 'grid', lastVersion: 0 }), bob.subscribe(table)
+    ])
+    assert.deepEqual(both, [{ ok: true, version: 2, missedEventsCount: 2 }, { ok: true, version: 2 }])
+    assert.deepEqual(bob.of('missed_events').map(versions), [[1, 2]])
     await ada.change(table, 'r', 'n', 3)
     await bob.hears('record_change', (it) => it.version === 3)
     // The lost connection lapses meanwhile; bob does not.

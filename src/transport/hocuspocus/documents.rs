@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use super::super::turn::Turn;
 use super::ledger::Ledger;
 use super::outside::Outside;
 use crate::auth::{Bearer, Denied, Secret};
@@ -154,8 +155,8 @@ pub enum Done {
 #[derive(Default)]
 pub struct Documents {
     all: Vec<Document>,
-    /// Who is asked first: each in turn.
-    turn: usize,
+    /// Who is told next.
+    turn: Turn,
 }
 
 impl Documents {
@@ -233,14 +234,20 @@ impl Documents {
         self.all.iter().any(is_held)
     }
 
+    /// Bytes of answers that wait.
+    pub fn waiting_bytes(&self) -> usize {
+        let waiting = |document: &Document| match &document.stage {
+            Stage::Inside(inside) => inside.attachment.waiting_bytes(),
+            Stage::Outside(_) => 0,
+        };
+        self.all.iter().map(waiting).sum()
+    }
+
     /// The next one that was woken, and is not any more; each in turn.
     pub fn next_woken(&mut self) -> Option<usize> {
-        let count = self.all.len();
-        let turn = self.turn;
-        let places = (0..count).map(|step| (turn + step) % count);
-        let place = places.into_iter().find(|&place| self.all[place].is_woken)?;
-        self.all[place].is_woken = false;
-        self.turn = place + 1;
+        let all = &mut self.all;
+        let place = self.turn.next(all.len(), |place| all[place].is_woken)?;
+        all[place].is_woken = false;
         Some(place)
     }
 

@@ -23,7 +23,7 @@ use self::documents::{Documents, Done, Stage};
 use super::App;
 use super::door::Witness;
 use super::jsonws::Budget;
-use super::line::{Line, Moved, READY_BYTES, Stop};
+use super::line::{Line, Moved, READY_BYTES, Stop, UNTAKEN_BYTES_MAX};
 use crate::auth::{Bearer, Denied};
 use crate::hub::census::Seat;
 use crate::hub::{Attachment, Gathered};
@@ -133,7 +133,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HocuspocusSocket<S> {
     }
 
     fn may_take(&self) -> bool {
-        self.line.takes() && !self.documents.is_held()
+        self.line.takes()
+            && !self.documents.is_held()
+            && self.documents.waiting_bytes() < UNTAKEN_BYTES_MAX
     }
 
     /// Does what whole messages ask for, one after the other.

@@ -25,7 +25,7 @@ use crate::room::Access;
 use crate::room::sessions::require;
 use crate::store::records::{Conflict, ConflictQuery, Resolved};
 use crate::wire::json::decode_actors;
-use crate::wire::operations::Changes;
+use crate::wire::operations::read_value;
 use crate::wire::time::rfc3339;
 
 /// Conflicts on one page, unless the caller asks for another number.
@@ -229,8 +229,9 @@ pub async fn resolve(
 }
 
 fn read(body: &[u8]) -> Result<(Choice, Option<Arc<str>>), Problem> {
-    let members: Map<String, Value> = serde_json::from_slice(body)
-        .map_err(|_| Problem::malformed("a resolution is {resolution, value?}"))?;
+    let shape = || Problem::malformed("a resolution is {resolution, value?}");
+    let body = str::from_utf8(body).map_err(|_| shape())?;
+    let members: Map<String, Value> = serde_json::from_str(body).map_err(|_| shape())?;
     let client = match members.get("clientId") {
         None | Some(Value::Null) => None,
         Some(Value::String(name)) if is_name(name) => Some(name.as_str().into()),
@@ -240,14 +241,9 @@ fn read(body: &[u8]) -> Result<(Choice, Option<Arc<str>>), Problem> {
         Some("mine") => Choice::Mine,
         Some("theirs") => Choice::Theirs,
         Some("merged") => {
-            let value = members.get("value");
-            let value = value.ok_or_else(|| Problem::malformed("merged needs a value"))?;
-            // A value is kept as it reads, or refused, as in every operation.
-            let fields = Map::from_iter([("value".to_owned(), value.clone())]);
-            let body = Map::from_iter([("fields".to_owned(), fields.into())]);
-            let changes = Changes::of(&body).map_err(Problem::malformed)?;
-            let json = changes.fields.into_values().next();
-            Choice::Merged(json.ok_or_else(Problem::internal)?)
+            let value = read_value(body, "value").map_err(Problem::malformed)?;
+            let needed = || Problem::malformed("merged needs a value");
+            Choice::Merged(value.ok_or_else(needed)?)
         }
         _ => {
             let detail = "resolution is none of mine, theirs, merged";

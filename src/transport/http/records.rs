@@ -8,14 +8,14 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::App;
 use super::super::caller::{InRoom, Segments};
 use super::super::openapi::shapes::{self, CollectionPath, RecordPath, RoomPath};
 use super::super::problem::Problem;
 use super::stand;
-use super::write::{Write, of_record, precondition, tag, tagged};
+use super::write::{Body, Write, of_record, precondition, tag, tagged};
 use crate::ids::is_name;
 use crate::room::Access;
 use crate::room::operation::{Action, Place};
@@ -151,8 +151,9 @@ pub async fn create(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let InCollection { caller, collection } = at;
-    let members = members(&body?)?;
-    let record = match members.get("recordId") {
+    let body = body?;
+    let body = Body::read(&body)?;
+    let record = match body.members.get("recordId") {
         None | Some(Value::Null) => app.hub.fresh_id(),
         Some(Value::String(id)) if is_name(id) => id.clone(),
         Some(_) => return Err(Problem::malformed("recordId is no name")),
@@ -161,7 +162,7 @@ pub async fn create(
         collection,
         record: record.into(),
     };
-    let write = Write::of(&members, Action::Create, None)?;
+    let write = Write::of(&body, Action::Create, None)?;
     write.perform(&app, caller, place).await
 }
 
@@ -291,11 +292,7 @@ impl AtRecord {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Response, Problem> {
-        let write = Write::of(&members(body)?, action, precondition(headers)?)?;
+        let write = Write::of(&Body::read(body)?, action, precondition(headers)?)?;
         write.perform(app, self.caller, self.place).await
     }
-}
-
-fn members(body: &[u8]) -> Result<Map<String, Value>, Problem> {
-    serde_json::from_slice(body).map_err(|_| Problem::malformed("the body is no JSON object"))
 }

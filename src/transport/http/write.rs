@@ -50,6 +50,22 @@ pub fn precondition(headers: &HeaderMap) -> Result<Option<Condition>, Problem> {
     Ok(missing)
 }
 
+/// The body of a write: an object.
+pub struct Body<'a> {
+    text: &'a str,
+    /// What the object has.
+    pub members: Map<String, Value>,
+}
+
+impl<'a> Body<'a> {
+    pub fn read(body: &'a [u8]) -> Result<Self, Problem> {
+        let shape = || Problem::malformed("the body is no JSON object");
+        let text = str::from_utf8(body).map_err(|_| shape())?;
+        let members = serde_json::from_str(text).map_err(|_| shape())?;
+        Ok(Self { text, members })
+    }
+}
+
 /// A write of one record.
 pub struct Write {
     id: Option<OpId>,
@@ -63,11 +79,11 @@ pub struct Write {
 impl Write {
     /// Reads `{fields, unset?, baseVersion?, onConflict?, opId?, clientId?}`.
     pub fn of(
-        members: &Map<String, Value>,
+        Body { text, members }: &Body<'_>,
         action: Action,
         precondition: Option<Condition>,
     ) -> Result<Self, Problem> {
-        let changes = Changes::of(members).map_err(Problem::malformed)?;
+        let changes = Changes::of(members, text).map_err(Problem::malformed)?;
         let name = |member: &str| match members.get(member) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(name)) if is_name(name) => Ok(Some(name.as_str())),

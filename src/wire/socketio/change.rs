@@ -1,26 +1,45 @@
 //! Owns how the changes of clients become operations: of a record's fields, of an entity's data.
 
-use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::{Kind, Luggage, Unfit};
 use crate::ids::RoomId;
+use crate::wire::json::present;
 
 /// The collection of a table's records.
 pub(super) const RECORDS: &str = "records";
 
 /// A change, as an operation that may lack a name.
 #[derive(Debug)]
-pub(super) struct Change {
+pub(super) struct Change<'a> {
     /// Where.
     pub room: RoomId,
     /// The operation.
-    pub operation: Map<String, Value>,
-    /// Whether the client named the record.
-    pub has_record: bool,
+    pub draft: Draft<'a>,
     /// What is passed on with it.
     pub luggage: Option<Luggage>,
+}
+
+/// An operation as clients push them. Values go on as they were written.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Draft<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub op_id: Option<Value>,
+    r#type: &'static str,
+    collection: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record_id: Option<Value>,
+    fields: BTreeMap<Cow<'a, str>, &'a RawValue>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unset: Vec<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_version: Option<Value>,
 }
 
 /// `record_change`, and one of `sync_offline_changes`.
@@ -37,8 +56,8 @@ struct RecordChange<'a> {
     entity_type: Option<String>,
     #[serde(borrow, default)]
     base_id: Option<&'a RawValue>,
-    #[serde(default)]
-    changes: Option<Vec<FieldChange>>,
+    #[serde(borrow, default)]
+    changes: Option<Vec<FieldChange<'a>>>,
     #[serde(borrow, default)]
     metadata: Option<&'a RawValue>,
     #[serde(default)]
@@ -53,28 +72,25 @@ struct RecordChange<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct FieldChange {
-    field_id: String,
+struct FieldChange<'a> {
+    #[serde(borrow)]
+    field_id: Cow<'a, str>,
     /// Absent is removed, `null` is a value.
-    #[serde(default, deserialize_with = "present")]
-    new_value: Option<Value>,
-}
-
-fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(value).map(Some)
+    #[serde(borrow, default, deserialize_with = "present")]
+    new_value: Option<&'a RawValue>,
 }
 
 /// `sync:op`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Operation {
+struct Operation<'a> {
     project_id: String,
     r#type: String,
     entity: Value,
     #[serde(default)]
     entity_id: Option<Value>,
-    #[serde(default)]
-    data: Map<String, Value>,
+    #[serde(borrow, default)]
+    data: BTreeMap<Cow<'a, str>, &'a RawValue>,
     #[serde(default)]
     id: Option<Value>,
     #[serde(default)]
@@ -82,7 +98,7 @@ struct Operation {
 }
 
 /// A live change: `record_change`. It has seen everything, unless it says otherwise.
-pub(super) fn of_record(argument: &str) -> Result<Change, Unfit> {
+pub(super) fn of_record(argument: &str) -> Result<Change<'_>, Unfit> {
     let shape = "it is {type, recordId, tableId, baseId, changes?, metadata?}";
     let body: RecordChange<'_> = serde_json::from_str(argument).map_err(|_| Unfit(shape))?;
     let (name, base) = (body.op_id.clone(), body.base_version.clone());
@@ -90,7 +106,7 @@ pub(super) fn of_record(argument: &str) -> Result<Change, Unfit> {
 }
 
 /// A change that was made offline: its id is the operation's, its version what the client had seen.
-pub(super) fn of_event(argument: &str) -> Result<Change, Unfit> {
+pub(super) fn of_event(argument: &str) -> Result<Change<'_>, Unfit> {
     let shape = "a change is {id, type, entityId, tableId, changes?, version?}";
     let body: RecordChange<'_> = serde_json::from_str(argument).map_err(|_| Unfit(shape))?;
     let name = body.op_id.clone().or(body.id.clone());
@@ -100,42 +116,32 @@ pub(super) fn of_event(argument: &str) -> Result<Change, Unfit> {
 
 fn of_table(
     body: RecordChange<'_>,
-    name: Option<Value>,
-    base: Option<Value>,
-) -> Result<Change, Unfit> {
+    op_id: Option<Value>,
+    base_version: Option<Value>,
+) -> Result<Change<'_>, Unfit> {
     let room = Kind::Table.room(&body.table_id)?;
     let collection = match body.entity_type.as_deref() {
         None => RECORDS,
         Some(kind) => collection_of(kind).ok_or(Unfit("entityType is not known"))?,
     };
-    let mut operation = Map::new();
-    let mut set = |member: &str, value: Value| drop(operation.insert(member.into(), value));
-    set("type", action(&body.r#type)?.into());
-    set("collection", collection.into());
-    let record = body.record_id.or(body.entity_id);
-    let has_record = record.is_some();
-    if let Some(record) = record {
-        set("recordId", record.into());
-    }
-    let (mut fields, mut unset) = (Map::new(), Vec::new());
+    let (mut fields, mut unset) = (BTreeMap::new(), Vec::new());
     for change in body.changes.unwrap_or_default() {
         match change.new_value {
             Some(value) => drop(fields.insert(change.field_id, value)),
-            None => unset.push(Value::String(change.field_id)),
+            None => unset.push(change.field_id),
         }
     }
     // Of several changes of a field, the last that sets it holds.
-    unset.retain(|name| name.as_str().is_some_and(|name| !fields.contains_key(name)));
-    set("fields", fields.into());
-    if !unset.is_empty() {
-        set("unset", unset.into());
-    }
-    if let Some(name) = name {
-        set("opId", name);
-    }
-    if let Some(base) = base {
-        set("baseVersion", base);
-    }
+    unset.retain(|name| !fields.contains_key(name));
+    let draft = Draft {
+        op_id,
+        r#type: action(&body.r#type)?,
+        collection: collection.into(),
+        record_id: body.record_id.or(body.entity_id).map(Value::String),
+        fields,
+        unset,
+        base_version,
+    };
     let luggage = Luggage {
         base: body.base_id.map(ToOwned::to_owned),
         metadata: body
@@ -146,35 +152,26 @@ fn of_table(
     let is_empty = luggage.base.is_none() && luggage.metadata.is_none();
     Ok(Change {
         room,
-        operation,
-        has_record,
+        draft,
         luggage: (!is_empty).then_some(luggage),
     })
 }
 
 /// A live operation on a project's entity: `sync:op`.
-pub(super) fn of_operation(argument: &str) -> Result<Change, Unfit> {
+pub(super) fn of_operation(argument: &str) -> Result<Change<'_>, Unfit> {
     let shape = "it is {projectId, id?, type, entity, entityId, data}";
-    let body: Operation = serde_json::from_str(argument).map_err(|_| Unfit(shape))?;
-    let mut operation = Map::new();
-    let mut set = |member: &str, value: Value| drop(operation.insert(member.into(), value));
-    set("type", action(&body.r#type)?.into());
-    set("collection", body.entity);
-    let has_record = body.entity_id.is_some();
-    if let Some(record) = body.entity_id {
-        set("recordId", record);
-    }
-    set("fields", body.data.into());
-    if let Some(name) = body.id {
-        set("opId", name);
-    }
-    if let Some(base) = body.base_version {
-        set("baseVersion", base);
-    }
+    let body: Operation<'_> = serde_json::from_str(argument).map_err(|_| Unfit(shape))?;
     Ok(Change {
         room: Kind::Project.room(&body.project_id)?,
-        operation,
-        has_record,
+        draft: Draft {
+            op_id: body.id,
+            r#type: action(&body.r#type)?,
+            collection: body.entity,
+            record_id: body.entity_id,
+            fields: body.data,
+            unset: Vec::new(),
+            base_version: body.base_version,
+        },
         luggage: None,
     })
 }

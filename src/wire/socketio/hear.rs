@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::change::{self, Change};
+use super::change::{self, Change, Draft};
 use super::follow::Project;
 use super::people::Own;
 use super::shapes::{Ack, Heard, Trouble};
@@ -202,11 +202,11 @@ impl<A> Dialogue<A> {
         Ok(())
     }
 
-    fn change(&mut self, change: Change, ack: Option<A>) {
+    fn change(&mut self, change: Change<'_>, ack: Option<A>) {
         let room = change.room.clone();
         let asked = Asked::Change {
             room,
-            names_record: !change.has_record,
+            names_record: change.draft.record_id.is_none(),
             ack,
         };
         let operation = self.pack(change);
@@ -215,20 +215,19 @@ impl<A> Dialogue<A> {
     }
 
     /// The operation of a change, named; what goes along with it is put aside.
-    fn pack(&mut self, change: Change) -> (RoomId, Value) {
+    fn pack<'c>(&mut self, change: Change<'c>) -> (RoomId, Draft<'c>) {
         let Change {
             room,
-            mut operation,
+            mut draft,
             luggage,
-            ..
         } = change;
         let number = self.number();
         let fresh = || Value::String(format!("{}:{number}", self.prefix));
-        let op = operation.entry("opId").or_insert_with(fresh);
+        let op = draft.op_id.get_or_insert_with(fresh);
         if let (Some(luggage), Some(op)) = (luggage, op.as_str()) {
             self.luggage.push((room.clone(), op.to_owned(), luggage));
         }
-        (room, Value::Object(operation))
+        (room, draft)
     }
 
     /// Changes that were made offline, in order and room by room; each is judged for itself.
@@ -237,11 +236,12 @@ impl<A> Dialogue<A> {
         let list: Vec<&RawValue> = read(argument, shape)?;
         let changes: Result<Vec<_>, _> =
             list.iter().map(|raw| change::of_event(raw.get())).collect();
-        let mut rooms: Vec<(RoomId, Vec<Value>)> = Vec::new();
+        let mut rooms: Vec<(RoomId, Vec<Draft<'_>>)> = Vec::new();
         for change in changes? {
             let (room, operation) = self.pack(change);
-            let fits =
-                |it: &&mut (RoomId, Vec<Value>)| it.0 == room && it.1.len() < PUSH_OPERATIONS_MAX;
+            let fits = |it: &&mut (RoomId, Vec<Draft<'_>>)| {
+                it.0 == room && it.1.len() < PUSH_OPERATIONS_MAX
+            };
             match rooms.iter_mut().rev().find(fits) {
                 Some((_, operations)) => operations.push(operation),
                 None => rooms.push((room, vec![operation])),
@@ -266,10 +266,24 @@ impl<A> Dialogue<A> {
     }
 }
 
-fn push(id: u64, room: &RoomId, device: &str, operations: &[Value]) -> String {
-    let room = room.as_str();
-    json!({ "type": "push", "id": id, "room": room, "clientId": device, "ops": operations })
-        .to_string()
+fn push(id: u64, room: &RoomId, device: &str, ops: &[Draft<'_>]) -> String {
+    text(&Push {
+        r#type: "push",
+        id,
+        room: room.as_str(),
+        client_id: device,
+        ops,
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Push<'a> {
+    r#type: &'static str,
+    id: u64,
+    room: &'a str,
+    client_id: &'a str,
+    ops: &'a [Draft<'a>],
 }
 
 pub(super) fn read<'a, T: Deserialize<'a>>(

@@ -3,15 +3,7 @@
 use super::*;
 
 #[test]
-fn op17_numbers_that_would_read_as_others_are_refused() {
-    for text in [
-        "9007199254740993",
-        "[18446744073709551615]",
-        r#"{"a":-9007199254740993}"#,
-    ] {
-        let value = serde_json::from_str(text).expect("JSON");
-        assert!(canonical(&value).is_err(), "{text}");
-    }
+fn op17_a_value_is_kept_as_it_reads() {
     let texts = [
         ("9007199254740992", "9007199254740992"),
         ("24000000000000000", "24000000000000000"),
@@ -29,7 +21,7 @@ fn op17_numbers_that_would_read_as_others_are_refused() {
     ];
     for (text, canonically) in texts {
         let value = serde_json::from_str(text).expect("JSON");
-        assert_eq!(&*canonical(&value).expect("exact").0, canonically);
+        assert_eq!(&*canonical(&value).expect("shallow").0, canonically);
     }
 }
 

@@ -93,10 +93,19 @@ fn op5_an_increment_adds_from_zero_and_only_to_numbers() {
     let missing = table.one(op("2", Increment, "t9", js!({"n": 1})));
     assert_eq!(missing.objection, Some(Objection::NotFound));
     assert_eq!(table.head(), 2);
+    // Whole floats are whole numbers, however large.
+    table.one(op("5", Set, "t1", js!({"big": 1e20})));
+    let lost = table.one(op("6", Increment, "t1", js!({"big": 1})));
+    assert!(matches!(lost.objection, Some(Objection::Malformed(_))));
+    let exact = table.one(op("7", Increment, "t1", js!({"big": 1e20})));
+    assert_eq!(exact.status, Status::Applied);
+    table.one(op("8", Set, "t1", js!({"big": 1e308})));
+    let endless = table.one(op("9", Increment, "t1", js!({"big": 1e308})));
+    assert!(matches!(endless.objection, Some(Objection::Malformed(_))));
     // The nearest number is the one that is there.
     table.one(op("3", Set, "t1", js!({"n": 9_007_199_254_740_991_u64})));
     let result = table.one(op("4", Increment, "t1", js!({"n": -0.25})));
-    assert_eq!(ended(&result), (Status::Applied, 3));
+    assert_eq!(ended(&result), (Status::Applied, 6));
 }
 
 #[test]
