@@ -68,13 +68,13 @@ impl Door {
     /// limited there.
     fn budget(&self, uri: &Uri) -> Option<&Budget> {
         let path = uri.path().strip_prefix("/api/v1/")?;
-        let waits = || uri.query().is_some_and(is_waiting);
-        let name = path.rsplit('/').next().unwrap_or_default();
-        match name {
-            "ws" if path == "ws" => None,
-            "poll" if path == "sync/poll" => Some(&self.polls),
-            "events" if path.starts_with("rooms/") => Some(&self.polls),
-            "changes" if path.starts_with("rooms/") && waits() => Some(&self.polls),
+        let in_room = path
+            .strip_prefix("rooms/")
+            .and_then(|it| it.split_once('/'));
+        match (path, in_room) {
+            ("ws", _) => None,
+            ("sync/poll", _) => Some(&self.polls),
+            (_, Some((_, "changes" | "events" | "presence" | "sync"))) => Some(&self.polls),
             _ => Some(&self.requests),
         }
     }
@@ -84,11 +84,6 @@ impl Door {
 /// so, however often, and fetches another.
 fn is_bad(denied: &Denied) -> bool {
     matches!(denied, Denied::Missing | Denied::Invalid(_))
-}
-
-fn is_waiting(query: &str) -> bool {
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.any(|(name, value)| name == "wait" && value != "0")
 }
 
 /// Whose token a request has, as the door found it.
@@ -281,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rl4_what_waits_and_streams_has_a_budget_of_its_own() {
+    fn rl4_what_follows_a_room_has_a_budget_of_its_own() {
         let door = Door::new(&Limits::default());
         let budget = |uri: &'static str| {
             let budget = door.budget(&Uri::from_static(uri));
@@ -290,8 +285,8 @@ mod tests {
         for uri in [
             "/api/v1/rooms",
             "/api/v1/rooms/poll",
-            "/api/v1/rooms/r/changes?since=1",
-            "/api/v1/rooms/r/changes?wait=0",
+            "/api/v1/rooms/r/records/tasks/sync",
+            "/api/v1/rooms/r/presence/tab",
             "/api/v1/sync/send",
             "/api/v1/nothing",
         ] {
@@ -299,7 +294,9 @@ mod tests {
         }
         for uri in [
             "/api/v1/sync/poll?since=1",
-            "/api/v1/rooms/r/changes?since=1&wait=20",
+            "/api/v1/rooms/r/changes?since=1",
+            "/api/v1/rooms/r/presence",
+            "/api/v1/rooms/r/sync",
             "/api/v1/rooms/r/events",
         ] {
             assert_eq!(budget(uri), Some("polls"), "{uri}");
