@@ -4,6 +4,9 @@ import type { Wire, WireEvents } from '../src/connection/wire.js'
 import type { Context } from '../src/context.js'
 import { Emitter } from '../src/emitter.js'
 import { Feed, type ServerChanges } from '../src/feed.js'
+import { Room } from '../src/room.js'
+import { NoStorage } from '../src/storage/storage.js'
+import { TabChannel } from '../src/tabs/channel.js'
 import { TokenSource } from '../src/token.js'
 
 type Said = { type: string } & Record<string, unknown>
@@ -59,14 +62,16 @@ function open(answer: (url: URL, token: string) => Answer) {
     const { status = 200, headers, json } = answer(url, token.slice('Bearer '.length))
     return Promise.resolve(new Response(JSON.stringify(json), { status, ...(headers ? { headers } : {}) }))
   }
-  feed = new Feed({
+  const context = {
     wire: wire as unknown as Wire, tokens,
     http: { base: 'http://test', fetch, token: () => tokens.get() },
     socketBase: 'ws://test', WebSocket: FakeSocket as unknown as typeof WebSocket,
+    storage: new NoStorage(), channel: new TabChannel('feed'), tab: 'tab', isShared: false,
     pollMs: 5_000
-  } as Context)
+  } satisfies Context
+  feed = new Feed(context)
   feeds.push(feed)
-  return { feed, turn, tokens, asked }
+  return { feed, turn, tokens, asked, context }
 }
 
 const feeds: Feed[] = []
@@ -226,4 +231,31 @@ describe('a room that is followed', () => {
     expect(heard).toEqual([2, 3, 4])
     expect(asked.filter((path) => path.endsWith('/secret'))).toHaveLength(3)
   })
+})
+
+test('who listened in a room that was closed is told nothing more', async () => {
+  const { feed, turn, context } = open(() => ({ json: { ...at(1), events: [] } }))
+  const room = new Room('r', context, feed, () => {})
+  const told: string[] = []
+  const listen = (): void => {
+    room.on('changes', () => told.push('changes'))
+    room.on('message', () => told.push('message'))
+    room.messages.on('wave', () => told.push('wave'))
+    room.follow({ version: 1 }, () => told.push('follow'))
+    room.on('changes', () => told.push('never'))()
+  }
+  listen()
+  heardBy(feed, 'other')
+  turn('connected')
+  await passed()
+  const words = [changes('r', 2), { type: 'message', room: 'r', event: 'wave', payload: 1 }]
+  socket().tell(...words)
+  expect(told.splice(0)).toEqual(['changes', 'follow', 'message', 'wave'])
+  said()
+  room.close()
+  listen()
+  await passed()
+  socket().tell(...words)
+  expect(told).toEqual([])
+  expect(said().filter(({ type }) => type === 'subscribe')).toEqual([])
 })
