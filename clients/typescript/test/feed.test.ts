@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { INITIAL, type Phase, type State } from '../src/connection/machine.js'
 import type { Wire, WireEvents } from '../src/connection/wire.js'
@@ -45,7 +46,7 @@ class FakeSocket extends EventTarget {
 type Answer = { status?: number, headers?: Record<string, string>, json?: unknown }
 
 /** A feed; `answer` is the server's HTTP. */
-function open(answer: (url: URL, token: string) => Answer) {
+function open(answer: (url: URL, token: string, signal?: AbortSignal | null) => Answer) {
   const events = new Emitter<WireEvents>()
   const wire = { events, state: INITIAL }
   const turn = (phase: Phase): void => {
@@ -59,7 +60,7 @@ function open(answer: (url: URL, token: string) => Answer) {
     const url = new URL(input)
     asked.push(url.pathname)
     const token = (init?.headers as Record<string, string>).authorization ?? ''
-    const { status = 200, headers, json } = answer(url, token.slice('Bearer '.length))
+    const { status = 200, headers, json } = answer(url, token.slice('Bearer '.length), init?.signal)
     return Promise.resolve(new Response(JSON.stringify(json), { status, ...(headers ? { headers } : {}) }))
   }
   const context = {
@@ -231,6 +232,25 @@ describe('a room that is followed', () => {
     expect(heard).toEqual([2, 3, 4])
     expect(asked.filter((path) => path.endsWith('/secret'))).toHaveLength(3)
   })
+})
+
+test('polls leave nothing behind, and end at once', async () => {
+  const signals: AbortSignal[] = []
+  const { feed, turn, asked } = open((_url, _token, signal) => {
+    if (signal) signals.push(signal)
+    return { json: { ...at(1), events: [] } }
+  })
+  heardBy(feed, 'r')
+  turn('polling')
+  await passed(100_000)
+  const count = asked.length
+  const [signal] = signals
+  expect(new Set(signals)).toEqual(new Set([signal]))
+  expect(getEventListeners(signal!, 'abort')).toHaveLength(1)
+  turn('offline')
+  await passed(100_000)
+  expect(getEventListeners(signal!, 'abort')).toHaveLength(0)
+  expect(asked).toHaveLength(count)
 })
 
 test('who listened in a room that was closed is told nothing more', async () => {
