@@ -1,31 +1,18 @@
 // Owns the client for servers and scripts: every method against the real server, and its types against what the
 // server says of itself.
 import assert from 'node:assert/strict'
-import { build } from 'esbuild'
 import { after, before, test } from 'node:test'
 import { Server } from '../interop/lib/server.mjs'
 import { openStore } from '../interop/lib/store.mjs'
 import { admin, writer } from '../interop/lib/token.mjs'
 import { poll } from '../interop/lib/wait.mjs'
-import { ALIAS, NODE_PATHS } from './lib/page.mjs'
+import { importClient } from './lib/page.mjs'
 import { typesNow, typesOf } from '../../clients/typescript/scripts/openapi.mjs'
 
 let store, server, http, root, RoundtableHttp, HttpError, Y
 
 before(async () => {
-  const { outputFiles: [file] } = await build({
-    stdin: {
-      contents: `export * from '@roundtable/client/http'; export * as Y from 'yjs'`,
-      resolveDir: import.meta.dirname
-    },
-    bundle: true,
-    write: false,
-    format: 'esm',
-    platform: 'node',
-    alias: ALIAS,
-    nodePaths: NODE_PATHS
-  });
-  ({ RoundtableHttp, HttpError, Y } = await import(`data:text/javascript;base64,${Buffer.from(file.contents).toString('base64')}`))
+  ({ RoundtableHttp, HttpError, Y } = await importClient("export * from '@roundtable/client/http'; export * as Y from 'yjs'"))
   store = await openStore('sqlite')
   server = await Server.start({ store })
   http = new RoundtableHttp({ url: `${server.http}/`, token: writer('ada') })

@@ -3,7 +3,7 @@
 import { delay } from './connection/backoff.js'
 import type { Context } from './context.js'
 import { Emitter, type Unsubscribe } from './emitter.js'
-import { requestJson, segment } from './http/request.js'
+import { HttpError, requestJson, segment } from './http/request.js'
 import type { ChangeEvent } from './http/types.js'
 
 export interface ServerChanges {
@@ -39,7 +39,15 @@ export interface FeedListener {
 interface Followed {
   events: Emitter<{ changes: ServerChanges, message: Delivery, following: undefined }>
   listeners: number
+  /** Kept when the subscription ends, so that the next one says what was missed. */
   position?: { epoch: string, version: number }
+  /** With which token it was asked for. */
+  token?: string
+  /** Not followed, and not being asked for. */
+  isOver: boolean
+  /** How often it was not followed since it last was. */
+  attempts: number
+  timer?: ReturnType<typeof setTimeout>
 }
 
 type Reply = { type: string, room?: string } & Record<string, unknown>
@@ -66,7 +74,8 @@ export class Feed {
   }
 
   follow(room: string, { changes, message, following }: FeedListener): Unsubscribe {
-    const followed = this.#rooms.get(room) ?? { events: new Emitter(), listeners: 0 }
+    const followed = this.#rooms.get(room) ??
+      { events: new Emitter(), listeners: 0, isOver: false, attempts: 0 }
     this.#rooms.set(room, followed)
     followed.listeners++
     const unlisten = [
@@ -91,6 +100,7 @@ export class Feed {
       for (const end of unlisten) end()
       if (--followed.listeners > 0) return
       this.#rooms.delete(room)
+      clearTimeout(followed.timer)
       this.#say({ type: 'unsubscribe', room })
       this.#sync()
     }
@@ -104,14 +114,19 @@ export class Feed {
 
   stop(): void {
     this.#unlisten()
+    this.#disconnect()
     this.#rooms.clear()
     this.#isInboxWanted = false
     this.#sync()
   }
 
-  /** New words for who this is. */
+  /** New words for who this is: what was refused is asked for with them. */
   renewed(token: string): void {
+    if (!this.#isReady) return
     this.#say({ type: 'token', token })
+    for (const [room, followed] of this.#rooms) {
+      if (followed.isOver) void this.#subscribe(room, followed)
+    }
   }
 
   get #isWanted(): boolean { return this.#rooms.size > 0 || this.#isInboxWanted }
@@ -128,14 +143,13 @@ export class Feed {
 
   async #connect(): Promise<void> {
     const { WebSocket, socketBase, tokens } = this.#context
-    const token = tokens.current
     const socket = new WebSocket(`${socketBase}/api/v1/ws`)
     this.#socket = socket
     const own = (act: (event: Event) => void) => (event: Event): void => {
       if (this.#socket === socket) act(event)
     }
     socket.addEventListener('open', own(() => {
-      if (token) this.#say({ type: 'token', token })
+      if (tokens.current) this.#say({ type: 'token', token: tokens.current })
       this.#ready()
     }))
     socket.addEventListener('message', own((event) => this.#heard((event as MessageEvent).data)))
@@ -166,6 +180,7 @@ export class Feed {
     clearInterval(this.#ping)
     clearTimeout(this.#timer)
     this.#timer = undefined
+    for (const { timer } of this.#rooms.values()) clearTimeout(timer)
     socket?.close()
   }
 
@@ -175,12 +190,30 @@ export class Feed {
 
   /** From where the room stood when it was first followed, so that no document has to be sent. */
   async #subscribe(room: string, followed: Followed): Promise<void> {
+    const socket = this.#socket
+    const isCurrent = (): boolean =>
+      this.#socket === socket && this.#rooms.get(room) === followed
+    clearTimeout(followed.timer)
+    followed.isOver = false
+    followed.token = this.#context.tokens.current
     try {
       await this.#place(room, followed)
-      this.#say({ type: 'subscribe', room, since: followed.position })
-    } catch {
-      // Refused or unreachable: the next connection tries again.
+      if (isCurrent()) this.#say({ type: 'subscribe', room, since: followed.position })
+    } catch (error) {
+      if (!isCurrent()) return
+      const code = error instanceof HttpError ? error.code : undefined
+      this.#over(room, followed, code, retryAfterMsOf(error))
     }
+  }
+
+  /** A room is not followed any more, or not yet: again later, or with another token. */
+  #over(room: string, followed: Followed, code: unknown, afterMs = 0): void {
+    followed.isOver = true
+    const isRefused = code === 'forbidden' || code === 'unauthenticated'
+    if (isRefused && followed.token === this.#context.tokens.current) return
+    const waitMs = Math.max(afterMs, delay(++followed.attempts, Math.random()))
+    clearTimeout(followed.timer)
+    followed.timer = setTimeout(() => void this.#subscribe(room, followed), waitMs)
   }
 
   /** Where a room is followed from: where it stands when it is first followed. */
@@ -198,11 +231,14 @@ export class Feed {
     if (typeof data !== 'string') return
     const reply = JSON.parse(data) as Reply
     this.#attempts = 0
-    const followed = reply.room === undefined ? undefined : this.#rooms.get(reply.room)
+    const { room = '' } = reply
+    const followed = this.#rooms.get(room)
     switch (reply.type) {
       case 'subscribed': return followed && this.#subscribed(followed, reply)
       case 'changes': return followed && this.#changed(followed, reply as unknown as ServerChanges)
       case 'message': return this.#message(reply as unknown as Delivery)
+      case 'reset': return followed && this.#over(room, followed, reply.reason)
+      case 'error': return followed && this.#over(room, followed, reply.code)
     }
   }
 
@@ -210,7 +246,8 @@ export class Feed {
     const { epoch, version } = reply as unknown as ServerChanges
     const { room = '', recovery, reason } = reply
     const isGap = recovery === 'snapshot' && followed.position !== undefined
-    followed.position = { epoch, version }
+    clearTimeout(followed.timer)
+    Object.assign(followed, { position: { epoch, version }, isOver: false, attempts: 0 })
     if (!isGap) return
     const missed = String(reason)
     followed.events.emit('changes', { room, epoch, version, events: [], missed })
@@ -231,15 +268,18 @@ export class Feed {
     this.#polling = polling
     this.inbox.emit('opened', undefined)
     while (!polling.signal.aborted) {
-      try {
-        for (const [room, followed] of this.#rooms) {
+      let waitMs = this.#context.pollMs
+      for (const [room, followed] of this.#rooms) {
+        try {
           await this.#pollRoom(room, followed, polling.signal)
+        } catch (error) {
+          // The room's own polls say whether the server can be reached.
+          waitMs = Math.max(waitMs, retryAfterMsOf(error))
         }
-        this.inbox.emit('opened', undefined)
-      } catch {
-        // The room's own polls say whether the server can be reached.
+        if (polling.signal.aborted) return
       }
-      await pause(this.#context.pollMs, polling.signal)
+      this.inbox.emit('opened', undefined)
+      await pause(waitMs, polling.signal)
     }
   }
 
@@ -255,13 +295,18 @@ export class Feed {
   }
 }
 
+const retryAfterMsOf = (error: unknown): number =>
+  error instanceof HttpError ? error.retryAfterMs ?? 0 : 0
+
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => {
+    const end = (): void => {
       clearTimeout(timer)
+      signal.removeEventListener('abort', end)
       resolve()
-    }, { once: true })
+    }
+    const timer = setTimeout(end, ms)
+    signal.addEventListener('abort', end)
   })
 }
 

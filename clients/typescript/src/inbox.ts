@@ -23,7 +23,7 @@ interface Polled {
   timestamp: number
 }
 
-/** Where the last poll stood, among the small values of this device. */
+/** Where the last poll of any tab stood, among the small values of this device. */
 const SINCE = 'inbox:since'
 /** As many names of messages are remembered, to tell none twice. */
 const SEEN_MAX = 1_000
@@ -33,6 +33,8 @@ export class Inbox {
   #feed: Feed
   #events = new Emitter<{ message: InboxMessage }>()
   #seen = new Set<string>()
+  /** Where this tab's last poll stood, or before the first one any tab's when this one began. */
+  #since: Promise<number> | undefined
   #polling: Promise<void> | undefined
 
   constructor(context: Context, feed: Feed) {
@@ -58,6 +60,8 @@ export class Inbox {
 
   subscribe(listener: (message: InboxMessage) => void): Unsubscribe {
     const unlisten = this.#events.on('message', listener)
+    // A device that keeps nothing says so elsewhere.
+    this.#since ??= this.#context.storage.read(SINCE).then((since) => Number(since ?? 0), () => 0)
     this.#feed.open()
     return unlisten
   }
@@ -70,11 +74,12 @@ export class Inbox {
 
   async #poll(): Promise<void> {
     if (this.#events.count('message') === 0) return
-    const since = Number(await this.#context.storage.read(SINCE) ?? 0)
+    const since = await this.#since
     const { messages, timestamp } =
       await requestJson<Polled>(this.#context.http, '/sync/poll', { query: { since } })
     for (const message of messages) this.#take(message)
-    await this.#context.storage.write(SINCE, timestamp)
+    this.#since = Promise.resolve(timestamp)
+    await this.#context.storage.write(SINCE, timestamp).catch(() => {})
   }
 
   #take(message: InboxMessage): void {

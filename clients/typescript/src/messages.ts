@@ -1,7 +1,7 @@
 // Owns passing words in a room: heard by who is here now, kept by nobody.
 import type { Context } from './context.js'
 import type { Unsubscribe } from './emitter.js'
-import type { Delivery, Feed } from './feed.js'
+import type { Delivery, FeedListener } from './feed.js'
 import { request, segment } from './http/request.js'
 
 export interface RoomMessage {
@@ -16,12 +16,14 @@ export interface RoomMessage {
 export class Messages {
   #room: string
   #context: Context
-  #feed: Feed
+  #follow: (listener: FeedListener) => Unsubscribe
 
-  constructor(room: string, context: Context, feed: Feed) {
+  constructor(
+    room: string, context: Context, follow: (listener: FeedListener) => Unsubscribe
+  ) {
     this.#room = room
     this.#context = context
-    this.#feed = feed
+    this.#follow = follow
   }
 
   /** Resolves when the server has it. Who comes later is not told. */
@@ -37,7 +39,7 @@ export class Messages {
   }
 
   subscribe(listener: (message: RoomMessage) => void): Unsubscribe {
-    return this.#feed.follow(this.#room, {
+    return this.#follow({
       message: (message) => {
         if (message.clientId !== this.#context.tab) listener(messageOf(message))
       }

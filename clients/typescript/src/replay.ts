@@ -21,9 +21,11 @@ export function replay(
 ): Unsubscribe {
   let position = { ...since }
   let waiting: ServerChanges[] | undefined = []
+  let timer: ReturnType<typeof setTimeout> | undefined
   const abort = new AbortController()
 
   const tell = (changes: ServerChanges): void => {
+    if (abort.signal.aborted) return
     const isOther = position.epoch !== undefined && position.epoch !== changes.epoch
     if (!isOther && changes.missed === undefined && changes.version <= position.version) return
     // What a page and the live connection both had is told once.
@@ -49,7 +51,7 @@ export function replay(
 
   const attempt = (): void => {
     catchUp().catch(() => {
-      if (!abort.signal.aborted) setTimeout(attempt, RETRY_MS)
+      if (!abort.signal.aborted) timer = setTimeout(attempt, RETRY_MS)
     })
   }
   const unlisten = follow({
@@ -62,6 +64,7 @@ export function replay(
   })
   return () => {
     abort.abort()
+    clearTimeout(timer)
     unlisten()
   }
 }

@@ -4,7 +4,7 @@ import { Conflicts, type Conflict } from './conflicts/conflicts.js'
 import type { Context } from './context.js'
 import { Emitter, type Unsubscribe } from './emitter.js'
 import { Engine, FROM_STORAGE, isOwn } from './engine.js'
-import type { Feed, ServerChanges } from './feed.js'
+import type { Feed, FeedListener, ServerChanges } from './feed.js'
 import { Messages, type RoomMessage } from './messages.js'
 import { Mirror, type RecordChange } from './mirror.js'
 import type { Failure, Pending } from './outbox.js'
@@ -48,7 +48,7 @@ export class Room {
   #records = new Map<string, Records>()
   #status: Status = 'connecting'
   #pending: Pending
-  #unlisten: Unsubscribe[]
+  #unlisten: Set<Unsubscribe>
   #closed: (room: Room) => void
   #isClosed = false
 
@@ -64,9 +64,9 @@ export class Room {
     this.presence = this.#engine.presence
     this.ready = this.#engine.ready
     this.#pending = this.#engine.outbox.summary()
-    this.messages = new Messages(name, context, feed)
+    this.messages = new Messages(name, context, (listener) => this.#follow(listener))
     this.conflicts = new Conflicts(this, this.#engine.outbox, this.#mirror, context)
-    this.#unlisten = this.#listen()
+    this.#unlisten = new Set(this.#listen())
   }
 
   /** A collection of records: the same object for the same name. */
@@ -95,7 +95,7 @@ export class Room {
   on<Name extends keyof RoomEvents>(
     name: Name, listener: (event: RoomEvents[Name]) => void
   ): Unsubscribe {
-    if (name === 'changes') return this.#feed.follow(this.name, { changes: listener as never })
+    if (name === 'changes') return this.#follow({ changes: listener as never })
     if (name === 'message') return this.messages.subscribe(listener as never)
     if (name === 'conflict') return this.conflicts.on(listener as never)
     return this.#events.on(name, listener)
@@ -106,8 +106,8 @@ export class Room {
    * once, in order, or `missed` with the reason why some cannot be told any more.
    */
   follow(since: LogPosition, listener: (changes: ServerChanges) => void): Unsubscribe {
-    return replay(this.#context.http, this.name, since, listener,
-      (events) => this.#feed.follow(this.name, events))
+    return this.#untilClosed(replay(this.#context.http, this.name, since, listener,
+      (events) => this.#feed.follow(this.name, events)))
   }
 
   /** Resolves when this device and the server have met, and everything is durable there. */
@@ -170,6 +170,21 @@ export class Room {
       this.#events.emit('pending', this.#pending)
     }
     if (isOther) this.#events.emit('status', status)
+  }
+
+  #follow(listener: FeedListener): Unsubscribe {
+    return this.#untilClosed(this.#feed.follow(this.name, listener))
+  }
+
+  /** What ends with the room, if not before. */
+  #untilClosed(unlisten: Unsubscribe): Unsubscribe {
+    const end = (): void => {
+      this.#unlisten.delete(end)
+      unlisten()
+    }
+    if (this.#isClosed) unlisten()
+    else this.#unlisten.add(end)
+    return end
   }
 
   #listen(): Unsubscribe[] {

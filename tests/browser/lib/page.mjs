@@ -22,6 +22,20 @@ export const ALIAS = {
 }
 export const NODE_PATHS = [join(CLIENT, 'node_modules')]
 
+/** The client as a script in Node has it. */
+export async function importClient (contents) {
+  const { outputFiles: [file] } = await build({
+    stdin: { contents, resolveDir: HERE },
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'node',
+    alias: ALIAS,
+    nodePaths: NODE_PATHS
+  })
+  return import(`data:text/javascript;base64,${Buffer.from(file.contents).toString('base64')}`)
+}
+
 let bundle
 
 /** The page as one script. */

@@ -76,6 +76,9 @@ export class Conflicts {
   #events = new Emitter<{ conflict: Conflict, change: readonly Conflict[] }>()
   #open = new Map<string, Conflict>()
   #noticed = new Map<string, Noticed>()
+  /** Of the server's: open there, and not to be told of here any more. */
+  #dismissed = new Set<string>()
+  #loaded: Promise<void>
   #list: readonly Conflict[] = []
   #timer: ReturnType<typeof setTimeout> | undefined
   #unlisten: Unsubscribe[]
@@ -98,10 +101,12 @@ export class Conflicts {
         if (found.length > 0) this.#keep()
       }),
       context.channel.events.on('message', (message) => {
-        if (message.type === 'decided' && message.room === host.name) this.#remove(message.id)
+        if (message.type === 'decided' && message.room === host.name) {
+          this.#leave(message.id, message.source)
+        }
       })
     ]
-    void this.#load()
+    this.#loaded = this.#load()
   }
 
   /** Those that nobody has decided; the same array until that changes. */
@@ -119,9 +124,10 @@ export class Conflicts {
     return this.#events.on('change', listener)
   }
 
-  /** Forgets on this device what was noticed there. */
+  /** Forgets on this device what was noticed and dismissed there. */
   async forget(): Promise<void> {
-    await this.#context.storage.write(this.#key, undefined)
+    await this.#loaded
+    await this.#write(undefined, undefined)
   }
 
   /** Reads the server's log. */
@@ -129,12 +135,17 @@ export class Conflicts {
     const query = { room: this.#host.name, resolved: false, limit: PAGE }
     const { conflicts } =
       await requestJson<{ conflicts: Logged[] }>(this.#context.http, '/conflicts', { query })
+    await this.#loaded
     const logged = new Set(conflicts.map(({ id }) => id))
+    const count = this.#dismissed.size
+    for (const id of this.#dismissed) if (!logged.has(id)) this.#dismissed.delete(id)
+    if (this.#dismissed.size < count) this.#keep()
     for (const [id, { source }] of this.#open) {
       if (source === 'server' && !logged.has(id)) this.#remove(id)
     }
     for (const conflict of conflicts) {
-      if (!this.#open.has(conflict.id)) this.#add(this.#fromLog(conflict))
+      const isKnown = this.#open.has(conflict.id) || this.#dismissed.has(conflict.id)
+      if (!isKnown) this.#add(this.#fromLog(conflict))
     }
   }
 
@@ -174,32 +185,39 @@ export class Conflicts {
     return field === undefined ? record?.toJSON() : plain(record?.get(field))
   }
 
-  get #key(): string { return `conflicts ${this.#host.name}` }
-
   async #load(): Promise<void> {
     // A device that keeps nothing says so elsewhere.
-    const kept = await this.#context.storage.read(this.#key).catch(() => undefined)
+    const [kept, dismissed] = await Promise.all(this.#keys.map((key) =>
+      this.#context.storage.read(key).catch(() => undefined)))
+    for (const id of (dismissed as string[] | undefined) ?? []) this.#dismissed.add(id)
     for (const noticed of (kept as Noticed[] | undefined) ?? []) {
       if (!this.#noticed.has(idOf(noticed))) this.#notice(noticed)
     }
   }
 
   #keep(): void {
-    const noticed = [...this.#noticed.values()]
-    this.#context.storage.write(this.#key, noticed).catch(() => {})
+    // Not before it is known what was kept: that would be lost.
+    this.#loaded.then(() => this.#write([...this.#noticed.values()], [...this.#dismissed]))
+      .catch(() => {})
+  }
+
+  /** Under which names what was noticed and what was dismissed are kept. */
+  get #keys(): string[] {
+    return ['conflicts', 'dismissed'].map((what) => `${what} ${this.#host.name}`)
+  }
+
+  async #write(...values: (Noticed[] | string[] | undefined)[]): Promise<void> {
+    const { storage } = this.#context
+    await Promise.all(this.#keys.map((key, at) => storage.write(key, values[at])))
   }
 
   #notice(noticed: Noticed): void {
     const { collection, recordId, field, mine, theirs, at } = noticed
     // A later one about the same field takes the place of the earlier.
     const id = idOf(noticed)
-    const drop = (): void => {
-      this.#remove(id)
-      this.#keep()
-      this.#context.channel.tell({ type: 'decided', room: this.#host.name, id })
-    }
+    const drop = (): void => this.#decided(id, 'device')
     const decide = (value: unknown): Promise<void> => {
-      this.#write(collection, recordId, field, value)
+      this.#set(collection, recordId, field, value)
       drop()
       return Promise.resolve()
     }
@@ -234,7 +252,7 @@ export class Conflicts {
       keepMine: () => this.#resolve(id, keep ?? 'mine'),
       keepTheirs: () => this.#resolve(id, give ?? 'theirs'),
       merge: (value) => this.#resolve(id, 'merged', value),
-      dismiss: () => this.#remove(id)
+      dismiss: () => this.#decided(id, 'server')
     }
   }
 
@@ -246,7 +264,7 @@ export class Conflicts {
     this.#remove(id)
   }
 
-  #write(collection: string, recordId: string, field: string | undefined, value: unknown): void {
+  #set(collection: string, recordId: string, field: string | undefined, value: unknown): void {
     const doc = this.#host.doc
     doc.transact(() => {
       const records = doc.getMap(collection)
@@ -261,6 +279,18 @@ export class Conflicts {
     this.#open.set(conflict.id, conflict)
     this.#changed()
     this.#events.emit('conflict', conflict)
+  }
+
+  /** On this device, and so in all of its tabs. */
+  #decided(id: string, source: Conflict['source']): void {
+    this.#leave(id, source)
+    this.#keep()
+    this.#context.channel.tell({ type: 'decided', room: this.#host.name, id, source })
+  }
+
+  #leave(id: string, source: Conflict['source']): void {
+    if (source === 'server') this.#dismissed.add(id)
+    this.#remove(id)
   }
 
   #remove(id: string): void {

@@ -11,8 +11,8 @@ export type TabMessage =
   /** Edits that are durable on the server. */
   | { type: 'settled', room: string, ids: string[] }
   | { type: 'refused', room: string, ids: string[], failure: Failure }
-  /** A conflict that this device noticed and somebody decided. */
-  | { type: 'decided', room: string, id: string }
+  /** A conflict that somebody decided on this device: one of its own, or a dismissed one. */
+  | { type: 'decided', room: string, id: string, source: 'device' | 'server' }
   /** A tab wants the shared connection. */
   | { type: 'hello', tab: string }
   /** A frame for one conversation of the leader: in the next it would be out of place. */
