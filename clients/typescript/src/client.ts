@@ -246,7 +246,7 @@ function contextOf(options: RoundtableOptions, renewed: (token: string) => void)
   const tab = uuid()
   const connection = {
     url: `${socketBase}/hocuspocus`, WebSocket: Socket, backoff: options.backoff ?? BACKOFF,
-    isRenewable: tokens.isRenewable
+    isRenewable: () => tokens.isRenewable
   }
   const locks = globalThis.navigator?.locks
   const isShared = options.shareConnection !== false && locks !== undefined &&

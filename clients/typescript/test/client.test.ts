@@ -188,6 +188,23 @@ describe('a token', () => {
     expect(one.room('r').presence.me.user.id).toBe('eve')
   })
 
+  test('that expired is a reason to come back once a function was given in its place', async () => {
+    let attempts = 0
+    class Refused extends EventTarget {
+      constructor() {
+        super()
+        attempts++
+        const closed = Object.assign(new Event('close'), { code: 4401, reason: 'unauthenticated' })
+        queueMicrotask(() => this.dispatchEvent(closed))
+      }
+
+      close(): void {}
+    }
+    const one = client(new TestServer(), { WebSocket: Refused as unknown as typeof WebSocket })
+    one.setToken(() => new Promise(() => {}))
+    one.room('r')
+    await vi.waitFor(() => expect(attempts).toBeGreaterThan(1))
+  })
 
   test('comes from a function when there is a connection, and only then', async () => {
     const server = new TestServer()
