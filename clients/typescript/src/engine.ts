@@ -122,10 +122,12 @@ export class Engine {
   /** Tries again what was refused. */
   retry(): void {
     this.error = undefined
+    this.outbox.retry()
     const { wire } = this.#context
     wire.renewed()
     if (wire.isOpen) this.open()
     this.#syncPolling()
+    this.#poller.nudge()
     this.events.emit('change', undefined)
   }
 

@@ -49,6 +49,8 @@ export class Poller {
     this.#isRunning = true
     this.isSynced = false
     this.#told = undefined
+    // As with a socket, what was refused is offered once more when a conversation begins.
+    this.#host.outbox.retry()
     this.#schedule(0)
   }
 
@@ -122,7 +124,7 @@ export class Poller {
   }
 
   async #give(update: Uint8Array, isLast: boolean, signal: AbortSignal): Promise<void> {
-    const { doc, http, name } = this.#host
+    const { doc, http, name, outbox } = this.#host
     const mine = Y.encodeStateVector(doc)
     let theirs: Uint8Array
     let isTaken = true
@@ -137,7 +139,9 @@ export class Poller {
       theirs = known
       isTaken = false
     }
-    if (isTaken && !(isLast && lacks(theirs, doc))) return
+    // What it refused it lacks, and is not asked to take with every turn.
+    const isWhole = isLast && outbox.summary().failed === 0
+    if (isTaken && !(isWhole && lacks(theirs, doc))) return
     // It has less than we know of: what others told us and it lost, or what an old outbox forgot.
     const rest = Y.encodeStateAsUpdate(doc, theirs)
     const reply = await exchange(http, name, Y.encodeStateVector(doc), rest, signal)
