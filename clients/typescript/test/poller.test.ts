@@ -4,7 +4,7 @@ import { Poller, type PollerHost } from '../src/connection/poller.js'
 import type { Roundtable, RoundtableOptions } from '../src/index.js'
 import { Outbox, type Entry } from '../src/outbox.js'
 import { Presence } from '../src/presence.js'
-import { HttpServer } from './http.js'
+import { HttpServer, problem } from './http.js'
 
 const open: Roundtable[] = []
 
@@ -60,6 +60,79 @@ describe('without a socket', () => {
     await saved
     expect(room.status).toBe('polling')
     expect(server.doc.getMap('tasks').toJSON()).toEqual({ [id]: { title: 'mine' } })
+  })
+
+  test('nothing is asked before the server said, whoever edits meanwhile, and nothing is lost', async () => {
+    const server = new HttpServer()
+    const one = client(server)
+    const room = one.room('r')
+    const told: string[] = []
+    await pass(20)
+    for (const name of ['status', 'failed', 'lost'] as const) room.on(name, () => told.push(name))
+    server.before = () => problem(429, 'too_many_requests', { 'retry-after': '60' })
+    server.asked.length = 0
+    for (let edit = 0; edit < 50; edit++) {
+      room.text('t').insert(0, 'x')
+      await pass(1)
+    }
+    expect(server.asked).toEqual(['POST sync'])
+    expect(room.pending).toMatchObject({ pending: 50, total: 50 })
+    expect([room.status, room.error, told]).toEqual(['polling', undefined, []])
+
+    server.before = () => undefined
+    const saved = room.saved()
+    await pass(15)
+    await saved
+    expect(server.doc.getText('t').toJSON()).toBe('x'.repeat(50))
+    expect([room.status, room.pending.total, told]).toEqual(['polling', 0, []])
+  })
+
+  test('who is told to go slowly without a time waits for the next turn', async () => {
+    const server = new HttpServer()
+    const room = client(server).room('r')
+    await pass(20)
+    server.before = () => problem(429, 'too_many_requests')
+    server.asked.length = 0
+    for (let edit = 0; edit < 20; edit++) {
+      room.text('t').insert(0, 'x')
+      await pass(1)
+    }
+    expect(server.asked.length).toBeLessThanOrEqual(5)
+  })
+
+  test('a server that is away for a moment is asked again when it said, not when polling began anew', async () => {
+    const server = new HttpServer()
+    const { poller, edit } = poll(server)
+    edit('mine')
+    server.before = () => problem(503, 'unavailable', { 'retry-after': '2' })
+    poller.start()
+    await pass(1)
+    poller.stop()
+    poller.start()
+    await pass(0.9)
+    expect(server.asked).toEqual(['POST sync'])
+    await pass(0.2)
+    expect(server.asked).toEqual(['POST sync', 'POST sync'])
+    poller.stop()
+  })
+
+  test('presence is told and asked for once a turn, not with every edit', async () => {
+    const server = new HttpServer()
+    const { poller, presence, edit } = poll(server)
+    presence.subscribe(() => {})
+    poller.start()
+    await pass(0.1)
+    server.asked.length = 0
+    for (let x = 0; x < 25; x++) {
+      edit(`${x} `)
+      presence.cursor({ x, y: 0 })
+      poller.nudge()
+      await pass(1)
+    }
+    const count = (what: string): number => server.asked.filter((asked) => asked === what).length
+    expect(count('POST sync')).toBeGreaterThan(20)
+    expect([count('PUT presence'), count('GET presence')]).toEqual([4, 4])
+    poller.stop()
   })
 
   test('what was refused before is offered once more when polling begins', async () => {

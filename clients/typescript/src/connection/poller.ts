@@ -9,6 +9,8 @@ import type { Peer, Presence } from '../presence.js'
 export const POLL_MS = 5_000
 /** An edit does not wait for the next turn, but for others of the same moment. */
 const EDIT_MS = 500
+/** The most that a server is believed about when to come back: the time of its budgets. */
+const PACE_MS_MAX = 15 * 60_000
 /** A presence that is not renewed lapses after this time. */
 const PRESENCE_TTL_MS = 30_000
 
@@ -31,6 +33,9 @@ export class Poller {
   #everyMs: number
   #timer: ReturnType<typeof setTimeout> | undefined
   #dueAt = Infinity
+  /** The server does not want to be asked earlier. */
+  #notBefore = 0
+  #presenceDueAt = 0
   #isRunning = false
   #abort: AbortController | undefined
   #told: { state: string, at: number } | undefined
@@ -71,30 +76,36 @@ export class Poller {
   }
 
   #schedule(ms: number): void {
-    const at = Date.now() + ms
+    const at = Math.max(Date.now() + ms, this.#notBefore)
     if (at >= this.#dueAt) return
     clearTimeout(this.#timer)
     this.#dueAt = at
-    this.#timer = setTimeout(() => void this.#turn(), ms)
+    this.#timer = setTimeout(() => void this.#turn(), at - Date.now())
   }
 
   async #turn(): Promise<void> {
     this.#dueAt = Infinity
     this.#abort = new AbortController()
     const { signal } = this.#abort
-    let pauseMs = this.#everyMs
     try {
       await this.#exchange(signal)
-      await this.#sharePresence(signal)
+      if (Date.now() >= this.#presenceDueAt) await this.#sharePresence(signal)
       if (!signal.aborted) this.#host.answered(true)
     } catch (error) {
-      if (error instanceof HttpError) pauseMs = Math.max(pauseMs, error.retryAfterMs ?? 0)
+      if (error instanceof HttpError) this.#pace(error)
       if (!signal.aborted) this.#host.answered(error instanceof HttpError && error.status < 500)
     } finally {
       this.#abort = undefined
     }
     if (!this.#isRunning) return
-    this.#schedule(this.#host.outbox.waiting().length > 0 ? Math.min(pauseMs, 1_000) : pauseMs)
+    const isWaiting = this.#host.outbox.waiting().length > 0
+    this.#schedule(isWaiting ? Math.min(this.#everyMs, 1_000) : this.#everyMs)
+  }
+
+  /** Nobody who has much to give comes before the server said, or before the next turn. */
+  #pace({ status, retryAfterMs = this.#everyMs }: HttpError): void {
+    if (status !== 429 && status !== 503) return
+    this.#notBefore = Date.now() + Math.min(retryAfterMs, PACE_MS_MAX)
   }
 
   async #exchange(signal: AbortSignal): Promise<void> {
@@ -150,6 +161,7 @@ export class Poller {
   }
 
   async #sharePresence(signal: AbortSignal): Promise<void> {
+    this.#presenceDueAt = Date.now() + this.#everyMs
     const { http, name, presence } = this.#host
     const path = `/rooms/${segment(name)}/presence`
     const { clientId, state } = presence.me
