@@ -258,8 +258,13 @@ export class Engine {
     this.events.emit('change', undefined)
   }
 
-  /** The server did not let us in. Another token may help, once. */
+  /** The server did not let us in, or not any more. Another token may help, once. */
   #denied(reason: string): void {
+    const code = codeOf(reason)
+    if (!PERMANENT.has(code)) {
+      this.session.close()
+      return this.#closed(reason)
+    }
     const { tokens } = this.#context
     if (tokens.isRenewable && !this.#hasRenewed) {
       this.#hasRenewed = true
@@ -272,13 +277,13 @@ export class Engine {
       })
       return
     }
-    this.#fail({ code: PERMANENT.has(reason) ? reason : 'forbidden', message: reason })
+    this.#fail({ code, message: reason })
   }
 
   /** The server ended the conversation about this room, not the connection. */
   #closed(reason: string): void {
     this.presence.disconnected()
-    const code = reason.split(/[:;\s]/)[0] ?? ''
+    const code = codeOf(reason)
     if (code === 'unauthenticated') return this.#denied(reason)
     if (PERMANENT.has(code)) return this.#fail({ code, message: reason })
     this.#later(() => { if (this.#context.wire.isOpen) this.open() })
@@ -330,7 +335,7 @@ export class Engine {
       receive: (update) => this.#receive(update),
       settled: (ids) => this.#settled(ids),
       failed: (ids, { code, message }) => {
-        if (code === 'unauthenticated') return this.#denied(code)
+        if (code === 'unauthenticated') return this.#denied(`${code}: ${message}`)
         this.#refused(ids, { code, message })
         if (PERMANENT.has(code) && ids.length === 0) this.#fail({ code, message })
       },
@@ -342,3 +347,6 @@ export class Engine {
 
 /** A status says no more than no. */
 const REFUSED: Failure = { code: 'forbidden', message: 'the server did not take the change' }
+
+/** What the server says begins with a code: `unauthenticated: the token has expired`. */
+const codeOf = (reason: string): string => reason.split(/[:;\s]/)[0] ?? ''

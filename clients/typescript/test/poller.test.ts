@@ -62,6 +62,15 @@ describe('without a socket', () => {
     expect(server.doc.getMap('tasks').toJSON()).toEqual({ [id]: { title: 'mine' } })
   })
 
+  test('a token that is not good is told by its code', async () => {
+    const server = new HttpServer()
+    server.before = () => problem(401, 'unauthenticated')
+    const room = client(server).room('r')
+    await pass(60)
+    expect([room.status, room.error])
+      .toEqual(['error', { code: 'unauthenticated', message: 'unauthenticated: unauthenticated' }])
+  })
+
   test('nothing is asked before the server said, whoever edits meanwhile, and nothing is lost', async () => {
     const server = new HttpServer()
     const one = client(server)
