@@ -147,6 +147,8 @@ export class Engine {
     this.#doc.off('update', this.#edited)
     for (const unlisten of this.#unlisten) unlisten()
     this.#keep()
+    // Whoever waits for something hears that it does not come.
+    this.events.emit('change', undefined)
   }
 
   #syncPolling(): void {

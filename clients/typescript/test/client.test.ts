@@ -134,11 +134,35 @@ describe('a client', () => {
     expect(room.records('tasks')).toBe(room.records('tasks'))
     await room.saved()
     room.presence.update({ typing: true })
+    const told: string[] = []
+    room.on('status', (status) => told.push(status))
     room.close()
     room.close()
+    expect(told).toEqual([])
     expect(one.rooms).toEqual([])
     expect(one.room('r')).not.toBe(room)
     await expect(room.saved()).rejects.toThrow(/closed/)
+  })
+
+  test('who waits for a room to be saved is told that it was closed, without a network, too', async () => {
+    const server = new TestServer()
+    server.goOffline()
+    const one = client(server)
+    const [left, lost] = [one.room('left'), one.room('lost')]
+    const told: string[] = []
+    for (const room of [left, lost]) {
+      await room.ready
+      room.on('status', (status) => told.push(`${room.name} ${status}`))
+      room.records('tasks').create({ title: 'x' })
+    }
+    const waiting = [left.saved(), lost.saved()]
+    const refusals = waiting.map((saved) => expect(saved).rejects.toThrow(/closed/))
+    await Promise.resolve()
+    told.length = 0
+    left.close()
+    one.close()
+    await Promise.all(refusals)
+    expect(told).toEqual([])
   })
 
   test('a listener that throws does not keep the next from hearing', async () => {
