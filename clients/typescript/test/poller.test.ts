@@ -4,7 +4,7 @@ import { Poller, type PollerHost } from '../src/connection/poller.js'
 import type { Roundtable, RoundtableOptions } from '../src/index.js'
 import { Outbox, type Entry } from '../src/outbox.js'
 import { Presence } from '../src/presence.js'
-import { HttpServer, problem } from './http.js'
+import { HttpServer, problem } from './server.js'
 
 const open: Roundtable[] = []
 
