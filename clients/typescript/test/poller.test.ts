@@ -144,6 +144,60 @@ describe('without a socket', () => {
     poller.stop()
   })
 
+  test('a socket that comes while presence is being told leaves nobody twice', async () => {
+    const server = new HttpServer()
+    const { poller, presence } = poll(server)
+    presence.update({ viewId: 'table' })
+    const held: (() => void)[] = []
+    server.before = holding('PUT presence', held)
+    poller.start()
+    await pass(1)
+    poller.stop()
+    await pass(1)
+    held[0]?.()
+    await pass(1)
+    expect(server.asked.slice(1)).toEqual(['PUT presence', 'DELETE presence'])
+    expect([...server.present]).toEqual([])
+  })
+
+  test('presence that could not be told is told again with the next turn', async () => {
+    const server = new HttpServer()
+    const { poller, presence } = poll(server)
+    presence.update({ viewId: 'table' })
+    server.before = (asked) => asked === 'PUT presence' ? problem(500, 'internal') : undefined
+    poller.start()
+    await pass(1)
+    server.before = () => undefined
+    await pass(5)
+    expect([...server.present.values()]).toEqual([{ viewId: 'table' }])
+    await pass(5)
+    expect(server.asked.filter((asked) => asked === 'PUT presence').length).toBe(2)
+    poller.stop()
+  })
+
+  test('a turn that ends late has no say in the next one', async () => {
+    const server = new HttpServer()
+    const { poller, presence } = poll(server)
+    presence.update({ viewId: 'table' })
+    const held: (() => void)[] = []
+    server.before = holding('PUT presence', held)
+    poller.start()
+    await pass(1)
+    poller.stop()
+    server.before = holding('POST sync', held)
+    poller.start()
+    await pass(6)
+    const [first, second] = held
+    first?.()
+    await pass(1)
+    poller.stop()
+    second?.()
+    await pass(1)
+    expect(server.asked)
+      .toEqual(['POST sync', 'PUT presence', 'POST sync', 'DELETE presence'])
+    expect([...server.present]).toEqual([])
+  })
+
   test('what was refused before is offered once more when polling begins', async () => {
     const server = new HttpServer()
     const { poller, outbox, edit } = poll(server)
@@ -155,6 +209,11 @@ describe('without a socket', () => {
     poller.stop()
   })
 })
+
+/** Such requests are answered when the test says so. */
+const holding = (what: string, held: (() => void)[]) => async (asked: string): Promise<undefined> => {
+  if (asked === what) await new Promise<void>((resolve) => { held.push(resolve) })
+}
 
 /** A poller alone: the test says when it polls. */
 function poll(server: HttpServer): {

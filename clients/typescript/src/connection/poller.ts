@@ -1,7 +1,9 @@
 // Owns HTTP in the socket's place for one room: an exchange every few seconds, and sooner when
 // there is something to give.
 import * as Y from 'yjs'
-import { HttpError, requestJson, segment, request, type Requester } from '../http/request.js'
+import {
+  HttpError, requestJson, segment, request, type Requester, type RequestOptions
+} from '../http/request.js'
 import { exchange } from '../http/sync.js'
 import { batches, merged, type Entry, type Outbox } from '../outbox.js'
 import type { Peer, Presence } from '../presence.js'
@@ -38,7 +40,9 @@ export class Poller {
   #presenceDueAt = 0
   #isRunning = false
   #abort: AbortController | undefined
+  /** What the server may have heard of this client, and when it said so, if it did. */
   #told: { state: string, at: number } | undefined
+  #lastWord: Promise<unknown> = Promise.resolve()
   /** The server has what this client had when it last asked. */
   isSynced = false
 
@@ -65,6 +69,7 @@ export class Poller {
     clearTimeout(this.#timer)
     this.#dueAt = Infinity
     this.#abort?.abort()
+    this.#abort = undefined
     this.#host.presence.polledLast()
     // By socket this client is somebody else: nobody should see it twice.
     if (this.#told) this.#leave().catch(() => {})
@@ -94,10 +99,10 @@ export class Poller {
     } catch (error) {
       if (error instanceof HttpError) this.#pace(error)
       if (!signal.aborted) this.#host.answered(error instanceof HttpError && error.status < 500)
-    } finally {
-      this.#abort = undefined
     }
-    if (!this.#isRunning) return
+    // Who ends late has no say in what comes next.
+    if (signal.aborted) return
+    this.#abort = undefined
     const isWaiting = this.#host.outbox.waiting().length > 0
     this.#schedule(isWaiting ? Math.min(this.#everyMs, 1_000) : this.#everyMs)
   }
@@ -162,30 +167,36 @@ export class Poller {
 
   async #sharePresence(signal: AbortSignal): Promise<void> {
     this.#presenceDueAt = Date.now() + this.#everyMs
-    const { http, name, presence } = this.#host
-    const path = `/rooms/${segment(name)}/presence`
+    const { http, presence } = this.#host
     const { clientId, state } = presence.me
     const said = presence.isHere ? JSON.stringify(state) : ''
     const isDue = this.#told?.state !== said || Date.now() - this.#told.at > PRESENCE_TTL_MS / 2
     if (presence.isHere && isDue) {
-      const json = { clientId, state, ttlMs: PRESENCE_TTL_MS }
-      await request(http, path, { method: 'PUT', json, signal })
-      this.#told = { state: said, at: Date.now() }
+      const told = this.#told = { state: said, at: 0 }
+      await this.#say({ method: 'PUT', json: { clientId, state, ttlMs: PRESENCE_TTL_MS } })
+      told.at = Date.now()
     } else if (!presence.isHere && this.#told) {
       await this.#leave()
     }
     if (!presence.isWatched) return
-    const { users } = await requestJson<{ users: Peer[] }>(http, path, { signal })
+    const { users } = await requestJson<{ users: Peer[] }>(http, this.#presencePath, { signal })
     presence.setPolled(users.map(({ clientId, user, state: { user: _, ...state } }) =>
       ({ clientId, user, state })))
   }
 
   async #leave(): Promise<void> {
-    const { http, name, presence } = this.#host
     this.#told = undefined
-    const query = { clientId: presence.me.clientId }
-    await request(http, `/rooms/${segment(name)}/presence`, { method: 'DELETE', query })
+    await this.#say({ method: 'DELETE', query: { clientId: this.#host.presence.me.clientId } })
   }
+
+  /** One word after the other, to its end: the last one said is the last one heard. */
+  #say(word: RequestOptions): Promise<unknown> {
+    const said = this.#lastWord.then(() => request(this.#host.http, this.#presencePath, word))
+    this.#lastWord = said.catch(() => {})
+    return said
+  }
+
+  get #presencePath(): string { return `/rooms/${segment(this.#host.name)}/presence` }
 }
 
 function incompleteAt(error: unknown): Uint8Array | undefined {
