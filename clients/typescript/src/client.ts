@@ -108,9 +108,13 @@ export class Roundtable {
       : this.#bus.on(name, listener as (event: BusEvent) => void)
   }
 
-  /** Tries to connect now, without waiting for the time. */
+  /**
+   * Tries to connect now, without waiting for the time, and also when the server said not to come
+   * back. Where the browser says that there is no network, it waits for one all the same.
+   */
   connect(): void {
     this.#context.wire.wake()
+    this.#context.wire.renewed()
   }
 
   /** Another token from here on, on open connections, too. */

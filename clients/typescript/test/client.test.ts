@@ -213,21 +213,11 @@ describe('a token', () => {
   })
 
   test('that expired is a reason to come back once a function was given in its place', async () => {
-    let attempts = 0
-    class Refused extends EventTarget {
-      constructor() {
-        super()
-        attempts++
-        const closed = Object.assign(new Event('close'), { code: 4401, reason: 'unauthenticated' })
-        queueMicrotask(() => this.dispatchEvent(closed))
-      }
-
-      close(): void {}
-    }
-    const one = client(new TestServer(), { WebSocket: Refused as unknown as typeof WebSocket })
+    const { Refused, attempts } = refusing(4401, 'unauthenticated')
+    const one = client(new TestServer(), { WebSocket: Refused })
     one.setToken(() => new Promise(() => {}))
     one.room('r')
-    await vi.waitFor(() => expect(attempts).toBeGreaterThan(1))
+    await vi.waitFor(() => expect(attempts()).toBeGreaterThan(1))
   })
 
   test('comes from a function when there is a connection, and only then', async () => {
@@ -251,3 +241,36 @@ describe('a token', () => {
     expect(room.records('tasks').get(id)?.title).toBe('x')
   })
 })
+
+describe('a connection that the server refused', () => {
+  test('stays away by itself, and is tried at once when the application says so', async () => {
+    const { Refused, attempts } = refusing(4400, 'malformed')
+    const one = client(new TestServer(), { WebSocket: Refused })
+    const failures: string[] = []
+    one.on('failed', ({ code }) => failures.push(code))
+    const room = one.room('r')
+    await becomes(room, 'error')
+    expect([attempts(), failures]).toEqual([1, ['malformed']])
+    one.connect()
+    expect([room.status, attempts()]).toEqual(['connecting', 2])
+    await becomes(room, 'error')
+    expect([attempts(), failures]).toEqual([2, ['malformed', 'malformed']])
+  })
+})
+
+/** Sockets that the server closes at once, and how many there were. */
+function refusing(code: number, reason: string): {
+  Refused: typeof WebSocket, attempts: () => number
+} {
+  let attempts = 0
+  class Refused extends EventTarget {
+    constructor() {
+      super()
+      attempts++
+      queueMicrotask(() => this.dispatchEvent(Object.assign(new Event('close'), { code, reason })))
+    }
+
+    close(): void {}
+  }
+  return { Refused: Refused as unknown as typeof WebSocket, attempts: () => attempts }
+}
