@@ -108,9 +108,13 @@ export class Roundtable {
       : this.#bus.on(name, listener as (event: BusEvent) => void)
   }
 
-  /** Tries to connect now, without waiting for the time. */
+  /**
+   * Tries to connect now, without waiting for the time, and also when the server said not to come
+   * back. Where the browser says that there is no network, it waits for one all the same.
+   */
   connect(): void {
     this.#context.wire.wake()
+    this.#context.wire.renewed()
   }
 
   /** Another token from here on, on open connections, too. */
@@ -246,7 +250,7 @@ function contextOf(options: RoundtableOptions, renewed: (token: string) => void)
   const tab = uuid()
   const connection = {
     url: `${socketBase}/hocuspocus`, WebSocket: Socket, backoff: options.backoff ?? BACKOFF,
-    isRenewable: tokens.isRenewable
+    isRenewable: () => tokens.isRenewable
   }
   const locks = globalThis.navigator?.locks
   const isShared = options.shareConnection !== false && locks !== undefined &&

@@ -122,10 +122,12 @@ export class Engine {
   /** Tries again what was refused. */
   retry(): void {
     this.error = undefined
+    this.outbox.retry()
     const { wire } = this.#context
     wire.renewed()
     if (wire.isOpen) this.open()
     this.#syncPolling()
+    this.#poller.nudge()
     this.events.emit('change', undefined)
   }
 
@@ -145,6 +147,8 @@ export class Engine {
     this.#doc.off('update', this.#edited)
     for (const unlisten of this.#unlisten) unlisten()
     this.#keep()
+    // Whoever waits for something hears that it does not come.
+    this.events.emit('change', undefined)
   }
 
   #syncPolling(): void {
@@ -256,8 +260,13 @@ export class Engine {
     this.events.emit('change', undefined)
   }
 
-  /** The server did not let us in. Another token may help, once. */
+  /** The server did not let us in, or not any more. Another token may help, once. */
   #denied(reason: string): void {
+    const code = codeOf(reason)
+    if (!PERMANENT.has(code)) {
+      this.session.close()
+      return this.#closed(reason)
+    }
     const { tokens } = this.#context
     if (tokens.isRenewable && !this.#hasRenewed) {
       this.#hasRenewed = true
@@ -270,13 +279,13 @@ export class Engine {
       })
       return
     }
-    this.#fail({ code: PERMANENT.has(reason) ? reason : 'forbidden', message: reason })
+    this.#fail({ code, message: reason })
   }
 
   /** The server ended the conversation about this room, not the connection. */
   #closed(reason: string): void {
     this.presence.disconnected()
-    const code = reason.split(/[:;\s]/)[0] ?? ''
+    const code = codeOf(reason)
     if (code === 'unauthenticated') return this.#denied(reason)
     if (PERMANENT.has(code)) return this.#fail({ code, message: reason })
     this.#later(() => { if (this.#context.wire.isOpen) this.open() })
@@ -328,7 +337,7 @@ export class Engine {
       receive: (update) => this.#receive(update),
       settled: (ids) => this.#settled(ids),
       failed: (ids, { code, message }) => {
-        if (code === 'unauthenticated') return this.#denied(code)
+        if (code === 'unauthenticated') return this.#denied(`${code}: ${message}`)
         this.#refused(ids, { code, message })
         if (PERMANENT.has(code) && ids.length === 0) this.#fail({ code, message })
       },
@@ -340,3 +349,6 @@ export class Engine {
 
 /** A status says no more than no. */
 const REFUSED: Failure = { code: 'forbidden', message: 'the server did not take the change' }
+
+/** What the server says begins with a code: `unauthenticated: the token has expired`. */
+const codeOf = (reason: string): string => reason.split(/[:;\s]/)[0] ?? ''

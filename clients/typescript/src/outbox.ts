@@ -125,6 +125,12 @@ export class Outbox {
     if (known.length > 0) this.events.emit('failed', { ids: known, failure })
   }
 
+  /** What was refused waits to be sent once more. */
+  retry(): void {
+    const refused = this.all().filter(({ failure }) => failure).map(({ id }) => id)
+    this.#each(refused, (held) => this.#mark(held, false))
+  }
+
   /** All, in the order in which they were made. */
   all(): Entry[] {
     return [...this.#held.values()].map(({ entry }) => entry)

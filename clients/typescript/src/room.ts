@@ -110,7 +110,10 @@ export class Room {
       (events) => this.#feed.follow(this.name, events)))
   }
 
-  /** Resolves when this device and the server have met, and everything is durable there. */
+  /**
+   * Resolves when this device and the server have met, and everything is durable there. Rejects when
+   * the room is closed before.
+   */
   saved(): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = (): void => {
@@ -133,10 +136,10 @@ export class Room {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    for (const unlisten of this.#unlisten) unlisten()
     this.#engine.stop()
     this.#mirror.stop()
     this.conflicts.stop()
-    for (const unlisten of this.#unlisten) unlisten()
     this.#closed(this)
     this.doc.destroy()
   }

@@ -19,7 +19,6 @@ const TIMER_MS_MAX = 2 ** 31 - 1
 const RETRY_MS = 10_000
 
 export class TokenSource {
-  readonly isRenewable: boolean
   #option: TokenOption
   #current: string | undefined
   #fetching: Promise<string> | undefined
@@ -29,9 +28,11 @@ export class TokenSource {
   constructor(option: TokenOption, renewed: (token: string) => void) {
     this.#option = option
     this.#renewed = renewed
-    this.isRenewable = typeof option === 'function'
     if (typeof option === 'string') this.#current = option
   }
+
+  /** Whether another can be had when this one has ended. */
+  get isRenewable(): boolean { return typeof this.#option === 'function' }
 
   /** The last token, if one was ever had. */
   get current(): string { return this.#current ?? '' }
@@ -49,20 +50,28 @@ export class TokenSource {
   renew(): Promise<string> {
     const option = this.#option
     if (typeof option !== 'function') return Promise.resolve(this.current)
-    this.#fetching ??= Promise.resolve().then(option).then((token) => {
+    if (this.#fetching) return this.#fetching
+    // What is told after `set` is of whoever was there before: it counts for nothing.
+    const isOver = (): boolean => this.#fetching !== fetching
+    const fetching: Promise<string> = Promise.resolve().then(option).then((token) => {
+      if (isOver()) return this.get()
       const isNew = token !== this.#current
       this.#current = token
       this.#schedule()
       if (isNew) this.#renewed(token)
       return token
-    }).finally(() => { this.#fetching = undefined })
-    return this.#fetching
+    }, (error: unknown) => {
+      if (isOver()) return this.get()
+      throw error
+    }).finally(() => { if (!isOver()) this.#fetching = undefined })
+    return (this.#fetching = fetching)
   }
 
   /** Replaces what the application gave. */
   set(option: TokenOption): void {
     this.#option = option
     this.#current = typeof option === 'string' ? option : undefined
+    this.#fetching = undefined
     clearTimeout(this.#timer)
     if (typeof option === 'string') this.#renewed(option)
     else void this.renew().catch(() => {})

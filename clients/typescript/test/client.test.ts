@@ -134,11 +134,35 @@ describe('a client', () => {
     expect(room.records('tasks')).toBe(room.records('tasks'))
     await room.saved()
     room.presence.update({ typing: true })
+    const told: string[] = []
+    room.on('status', (status) => told.push(status))
     room.close()
     room.close()
+    expect(told).toEqual([])
     expect(one.rooms).toEqual([])
     expect(one.room('r')).not.toBe(room)
     await expect(room.saved()).rejects.toThrow(/closed/)
+  })
+
+  test('who waits for a room to be saved is told that it was closed, without a network, too', async () => {
+    const server = new TestServer()
+    server.goOffline()
+    const one = client(server)
+    const [left, lost] = [one.room('left'), one.room('lost')]
+    const told: string[] = []
+    for (const room of [left, lost]) {
+      await room.ready
+      room.on('status', (status) => told.push(`${room.name} ${status}`))
+      room.records('tasks').create({ title: 'x' })
+    }
+    const waiting = [left.saved(), lost.saved()]
+    const refusals = waiting.map((saved) => expect(saved).rejects.toThrow(/closed/))
+    await Promise.resolve()
+    told.length = 0
+    left.close()
+    one.close()
+    await Promise.all(refusals)
+    expect(told).toEqual([])
   })
 
   test('a listener that throws does not keep the next from hearing', async () => {
@@ -188,6 +212,13 @@ describe('a token', () => {
     expect(one.room('r').presence.me.user.id).toBe('eve')
   })
 
+  test('that expired is a reason to come back once a function was given in its place', async () => {
+    const { Refused, attempts } = refusing(4401, 'unauthenticated')
+    const one = client(new TestServer(), { WebSocket: Refused })
+    one.setToken(() => new Promise(() => {}))
+    one.room('r')
+    await vi.waitFor(() => expect(attempts()).toBeGreaterThan(1))
+  })
 
   test('comes from a function when there is a connection, and only then', async () => {
     const server = new TestServer()
@@ -210,3 +241,36 @@ describe('a token', () => {
     expect(room.records('tasks').get(id)?.title).toBe('x')
   })
 })
+
+describe('a connection that the server refused', () => {
+  test('stays away by itself, and is tried at once when the application says so', async () => {
+    const { Refused, attempts } = refusing(4400, 'malformed')
+    const one = client(new TestServer(), { WebSocket: Refused })
+    const failures: string[] = []
+    one.on('failed', ({ code }) => failures.push(code))
+    const room = one.room('r')
+    await becomes(room, 'error')
+    expect([attempts(), failures]).toEqual([1, ['malformed']])
+    one.connect()
+    expect([room.status, attempts()]).toEqual(['connecting', 2])
+    await becomes(room, 'error')
+    expect([attempts(), failures]).toEqual([2, ['malformed', 'malformed']])
+  })
+})
+
+/** Sockets that the server closes at once, and how many there were. */
+function refusing(code: number, reason: string): {
+  Refused: typeof WebSocket, attempts: () => number
+} {
+  let attempts = 0
+  class Refused extends EventTarget {
+    constructor() {
+      super()
+      attempts++
+      queueMicrotask(() => this.dispatchEvent(Object.assign(new Event('close'), { code, reason })))
+    }
+
+    close(): void {}
+  }
+  return { Refused: Refused as unknown as typeof WebSocket, attempts: () => attempts }
+}

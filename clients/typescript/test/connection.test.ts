@@ -82,10 +82,10 @@ describe('a connection', () => {
   })
   afterEach(() => { vi.useRealTimers() })
 
-  function start(): { connection: Connection, told: string[] } {
+  function start(isRenewable = () => false): { connection: Connection, told: string[] } {
     const connection = new Connection({
       url: 'ws://test/hocuspocus', WebSocket: FakeSocket as unknown as typeof WebSocket,
-      backoff: BACKOFF, isRenewable: false
+      backoff: BACKOFF, isRenewable
     })
     const told: string[] = []
     for (const name of ['opened', 'closed', 'heartbeat', 'lost', 'restored', 'failed'] as const) {
@@ -173,6 +173,15 @@ describe('a connection', () => {
     expect(FakeSocket.all.length).toBe(2)
   })
 
+  test('comes back with another token as soon as one can be had', () => {
+    let isRenewable = false
+    const { connection, told } = start(() => isRenewable)
+    isRenewable = true
+    FakeSocket.last.end(4401, 'unauthenticated')
+    expect(connection.state.phase).toBe('waiting')
+    expect(told).toEqual([])
+  })
+
   test('ends with its timers', () => {
     const { connection } = start()
     FakeSocket.last.end(1006)
@@ -184,7 +193,7 @@ describe('a connection', () => {
 
   test('a socket that cannot be made is a failed attempt', () => {
     const connection = new Connection({
-      url: 'ws://test', backoff: BACKOFF, isRenewable: false,
+      url: 'ws://test', backoff: BACKOFF, isRenewable: () => false,
       WebSocket: class { constructor() { throw new SyntaxError('no') } } as unknown as typeof WebSocket
     })
     connection.start()

@@ -68,6 +68,16 @@ describe('the outbox', () => {
     expect(outbox.stateOf('tasks', 'a')).toBe('failed')
   })
 
+  test('offers again what was refused, when it is asked to', () => {
+    const outbox = new Outbox()
+    outbox.add([entry('1', 'a'), entry('2', 'b'), entry('3', 'c')])
+    outbox.fail(['1'], NO)
+    outbox.sent(['2'])
+    outbox.retry()
+    expect(outbox.waiting().map(({ id }) => id)).toEqual(['1', '3'])
+    expect(outbox.summary()).toEqual({ pending: 2, syncing: 1, failed: 0, total: 3, oldestAt: 1 })
+  })
+
   test('tells of changes, with the same summary until there is one', () => {
     const outbox = new Outbox()
     const told: number[] = []

@@ -41,7 +41,7 @@ function open(): { leader: SharedConnection, follower: SharedConnection, arrive:
     name: string, events: typeof toLeader, tell: (message: TabMessage) => void
   ): SharedConnection => new SharedConnection({
     url: 'ws://test/hocuspocus', WebSocket: FakeSocket as unknown as typeof WebSocket,
-    backoff: BACKOFF, isRenewable: false, scope: 's', tab: name, locks,
+    backoff: BACKOFF, isRenewable: () => false, scope: 's', tab: name, locks,
     channel: { events, tell } as unknown as TabChannel
   })
   return {

@@ -64,4 +64,58 @@ describe('a token', () => {
     expect(await source.get()).toBe(inSeconds(600))
     source.stop()
   })
+
+  test('that was asked for before another was given changes nothing', async () => {
+    const told: string[] = []
+    const former = answering()
+    const source = new TokenSource(former.option, (token) => told.push(token))
+    const waiting = source.get()
+    source.set('of the new user')
+    former.answer('of the old user')
+    expect(await waiting).toBe('of the new user')
+    expect(source.current).toBe('of the new user')
+    expect(told).toEqual(['of the new user'])
+  })
+
+  test('comes from the function that was given last, also while a former one is asked', async () => {
+    const told: string[] = []
+    const [former, latter] = [answering(), answering()]
+    const source = new TokenSource(former.option, (token) => told.push(token))
+    const waiting = source.get()
+    source.set(latter.option)
+    former.fail(new Error('nobody is logged in'))
+    latter.answer('of the new user')
+    expect(await waiting).toBe('of the new user')
+    expect(await source.get()).toBe('of the new user')
+    expect(told).toEqual(['of the new user'])
+  })
+
+  test('is asked for anew when the same function is given again', async () => {
+    const answers = ['of the old user', 'of the new user']
+    const option = (): string => answers.shift()!
+    const source = new TokenSource(option, () => {})
+    const waiting = source.get()
+    source.set(option)
+    expect(await waiting).toBe('of the new user')
+    expect(source.current).toBe('of the new user')
+  })
+
+  test('can be renewed once a function was given, and not once a string was', async () => {
+    const source = new TokenSource('fixed', () => {})
+    source.set(() => 'fetched')
+    expect(source.isRenewable).toBe(true)
+    expect(await source.get()).toBe('fetched')
+    source.set('fixed')
+    expect(source.isRenewable).toBe(false)
+  })
 })
+
+/** A token function that answers when the test says so. */
+function answering(): {
+  option: () => Promise<string>, answer: (token: string) => void, fail: (error: Error) => void
+} {
+  let answer!: (token: string) => void
+  let fail!: (error: Error) => void
+  const answered = new Promise<string>((resolve, reject) => { [answer, fail] = [resolve, reject] })
+  return { option: () => answered, answer, fail }
+}

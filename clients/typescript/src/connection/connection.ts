@@ -20,7 +20,7 @@ export interface ConnectionOptions {
   WebSocket: typeof WebSocket
   backoff: Backoff
   /** Whether an expired token is a reason to come back with a new one. */
-  isRenewable: boolean
+  isRenewable: () => boolean
 }
 
 export class Connection implements Wire {
@@ -184,7 +184,7 @@ export class Connection implements Wire {
 
   #closed(code: number, reason: string): void {
     const wasOpen = this.#release()
-    this.#tell({ type: 'closed', closing: closingOf(code, reason, this.#options.isRenewable) })
+    this.#tell({ type: 'closed', closing: closingOf(code, reason, this.#options.isRenewable()) })
     // After the state, so that nobody takes the end of a conversation for that of a room's.
     if (wasOpen) this.events.emit('closed', undefined)
   }

@@ -1,7 +1,9 @@
 // Owns HTTP in the socket's place for one room: an exchange every few seconds, and sooner when
 // there is something to give.
 import * as Y from 'yjs'
-import { HttpError, requestJson, segment, request, type Requester } from '../http/request.js'
+import {
+  HttpError, requestJson, segment, request, type Requester, type RequestOptions
+} from '../http/request.js'
 import { exchange } from '../http/sync.js'
 import { batches, merged, type Entry, type Outbox } from '../outbox.js'
 import type { Peer, Presence } from '../presence.js'
@@ -9,6 +11,8 @@ import type { Peer, Presence } from '../presence.js'
 export const POLL_MS = 5_000
 /** An edit does not wait for the next turn, but for others of the same moment. */
 const EDIT_MS = 500
+/** The most that a server is believed about when to come back: the time of its budgets. */
+const PACE_MS_MAX = 15 * 60_000
 /** A presence that is not renewed lapses after this time. */
 const PRESENCE_TTL_MS = 30_000
 
@@ -31,9 +35,14 @@ export class Poller {
   #everyMs: number
   #timer: ReturnType<typeof setTimeout> | undefined
   #dueAt = Infinity
+  /** The server does not want to be asked earlier. */
+  #notBefore = 0
+  #presenceDueAt = 0
   #isRunning = false
   #abort: AbortController | undefined
+  /** What the server may have heard of this client, and when it said so, if it did. */
   #told: { state: string, at: number } | undefined
+  #lastWord: Promise<unknown> = Promise.resolve()
   /** The server has what this client had when it last asked. */
   isSynced = false
 
@@ -49,6 +58,8 @@ export class Poller {
     this.#isRunning = true
     this.isSynced = false
     this.#told = undefined
+    // As with a socket, what was refused is offered once more when a conversation begins.
+    this.#host.outbox.retry()
     this.#schedule(0)
   }
 
@@ -58,6 +69,7 @@ export class Poller {
     clearTimeout(this.#timer)
     this.#dueAt = Infinity
     this.#abort?.abort()
+    this.#abort = undefined
     this.#host.presence.polledLast()
     // By socket this client is somebody else: nobody should see it twice.
     if (this.#told) this.#leave().catch(() => {})
@@ -69,30 +81,36 @@ export class Poller {
   }
 
   #schedule(ms: number): void {
-    const at = Date.now() + ms
+    const at = Math.max(Date.now() + ms, this.#notBefore)
     if (at >= this.#dueAt) return
     clearTimeout(this.#timer)
     this.#dueAt = at
-    this.#timer = setTimeout(() => void this.#turn(), ms)
+    this.#timer = setTimeout(() => void this.#turn(), at - Date.now())
   }
 
   async #turn(): Promise<void> {
     this.#dueAt = Infinity
     this.#abort = new AbortController()
     const { signal } = this.#abort
-    let pauseMs = this.#everyMs
     try {
       await this.#exchange(signal)
-      await this.#sharePresence(signal)
+      if (Date.now() >= this.#presenceDueAt) await this.#sharePresence(signal)
       if (!signal.aborted) this.#host.answered(true)
     } catch (error) {
-      if (error instanceof HttpError) pauseMs = Math.max(pauseMs, error.retryAfterMs ?? 0)
+      if (error instanceof HttpError) this.#pace(error)
       if (!signal.aborted) this.#host.answered(error instanceof HttpError && error.status < 500)
-    } finally {
-      this.#abort = undefined
     }
-    if (!this.#isRunning) return
-    this.#schedule(this.#host.outbox.waiting().length > 0 ? Math.min(pauseMs, 1_000) : pauseMs)
+    // Who ends late has no say in what comes next.
+    if (signal.aborted) return
+    this.#abort = undefined
+    const isWaiting = this.#host.outbox.waiting().length > 0
+    this.#schedule(isWaiting ? Math.min(this.#everyMs, 1_000) : this.#everyMs)
+  }
+
+  /** Nobody who has much to give comes before the server said, or before the next turn. */
+  #pace({ status, retryAfterMs = this.#everyMs }: HttpError): void {
+    if (status !== 429 && status !== 503) return
+    this.#notBefore = Date.now() + Math.min(retryAfterMs, PACE_MS_MAX)
   }
 
   async #exchange(signal: AbortSignal): Promise<void> {
@@ -122,7 +140,7 @@ export class Poller {
   }
 
   async #give(update: Uint8Array, isLast: boolean, signal: AbortSignal): Promise<void> {
-    const { doc, http, name } = this.#host
+    const { doc, http, name, outbox } = this.#host
     const mine = Y.encodeStateVector(doc)
     let theirs: Uint8Array
     let isTaken = true
@@ -137,7 +155,9 @@ export class Poller {
       theirs = known
       isTaken = false
     }
-    if (isTaken && !(isLast && lacks(theirs, doc))) return
+    // What it refused it lacks, and is not asked to take with every turn.
+    const isWhole = isLast && outbox.summary().failed === 0
+    if (isTaken && !(isWhole && lacks(theirs, doc))) return
     // It has less than we know of: what others told us and it lost, or what an old outbox forgot.
     const rest = Y.encodeStateAsUpdate(doc, theirs)
     const reply = await exchange(http, name, Y.encodeStateVector(doc), rest, signal)
@@ -146,30 +166,37 @@ export class Poller {
   }
 
   async #sharePresence(signal: AbortSignal): Promise<void> {
-    const { http, name, presence } = this.#host
-    const path = `/rooms/${segment(name)}/presence`
+    this.#presenceDueAt = Date.now() + this.#everyMs
+    const { http, presence } = this.#host
     const { clientId, state } = presence.me
     const said = presence.isHere ? JSON.stringify(state) : ''
     const isDue = this.#told?.state !== said || Date.now() - this.#told.at > PRESENCE_TTL_MS / 2
     if (presence.isHere && isDue) {
-      const json = { clientId, state, ttlMs: PRESENCE_TTL_MS }
-      await request(http, path, { method: 'PUT', json, signal })
-      this.#told = { state: said, at: Date.now() }
+      const told = this.#told = { state: said, at: 0 }
+      await this.#say({ method: 'PUT', json: { clientId, state, ttlMs: PRESENCE_TTL_MS } })
+      told.at = Date.now()
     } else if (!presence.isHere && this.#told) {
       await this.#leave()
     }
     if (!presence.isWatched) return
-    const { users } = await requestJson<{ users: Peer[] }>(http, path, { signal })
+    const { users } = await requestJson<{ users: Peer[] }>(http, this.#presencePath, { signal })
     presence.setPolled(users.map(({ clientId, user, state: { user: _, ...state } }) =>
       ({ clientId, user, state })))
   }
 
   async #leave(): Promise<void> {
-    const { http, name, presence } = this.#host
     this.#told = undefined
-    const query = { clientId: presence.me.clientId }
-    await request(http, `/rooms/${segment(name)}/presence`, { method: 'DELETE', query })
+    await this.#say({ method: 'DELETE', query: { clientId: this.#host.presence.me.clientId } })
   }
+
+  /** One word after the other, to its end: the last one said is the last one heard. */
+  #say(word: RequestOptions): Promise<unknown> {
+    const said = this.#lastWord.then(() => request(this.#host.http, this.#presencePath, word))
+    this.#lastWord = said.catch(() => {})
+    return said
+  }
+
+  get #presencePath(): string { return `/rooms/${segment(this.#host.name)}/presence` }
 }
 
 function incompleteAt(error: unknown): Uint8Array | undefined {

@@ -115,7 +115,7 @@ function tokens(option: TokenOption): () => Promise<string> | string {
   return () => {
     if (last && Date.now() < until) return last
     until = Infinity
-    last = Promise.resolve(option()).then((token) => {
+    last = Promise.resolve().then(option).then((token) => {
       const { exp } = claimsOf(token)
       until = exp === undefined ? Infinity : exp * 1000 - 5_000
       return token
