@@ -15,7 +15,8 @@ use bytes::Bytes;
 use gungraun::{
     Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
 };
-use roundtable::hub::outbox::{Batch, LiveCursor, Outbox, Ring};
+use roundtable::hub::outbox::Outbox;
+use roundtable::hub::ring::{Batch, LiveCursor, Ring};
 use roundtable::ids::{RoomId, SessionId};
 use roundtable::room::LiveEvent;
 use roundtable::room::index::Index;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::outbox::{Batch, LiveCursor, Outbox, Ring, Stuck};
+use super::outbox::{Outbox, Stuck};
+use super::ring::{Batch, LiveCursor, Ring};
 use super::told::{Told, ToldCursor};
 use crate::ids::{Epoch, RoomId, SessionId};
 use crate::limits::Limits;

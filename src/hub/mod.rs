@@ -24,6 +24,7 @@ mod quarantine;
 pub mod reader;
 pub mod records;
 mod registry;
+pub mod ring;
 pub mod rows;
 mod say;
 pub mod suspects;
@@ -39,7 +40,7 @@ use tokio_util::task::TaskTracker;
 
 pub use attachment::Attachment;
 pub use changes::Changes;
-pub use outbox::Gathered;
+pub use ring::Gathered;
 pub use say::Unsaid;
 
 use self::audit::AuditLog;

@@ -168,8 +168,8 @@ pub fn read_value(object: &str, member: &str) -> Result<Option<Json>, &'static s
 }
 
 impl Changes {
-    /// Reads `fields`, `unset`, `baseVersion` and `onConflict`; other members are ignored. `text` is
-    /// what the members were read from.
+    /// Reads `fields`, `unset`, `baseVersion` and `onConflict`; other members are ignored. The text
+    /// is what the members were read from.
     pub fn of(members: &Map<String, Value>, text: &str) -> Result<Self, &'static str> {
         let mut fields = BTreeMap::new();
         match members.get("fields") {

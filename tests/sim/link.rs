@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use roundtable::hub::Gathered;
-use roundtable::hub::outbox::{LiveCursor, Outbox};
+use roundtable::hub::outbox::Outbox;
+use roundtable::hub::ring::LiveCursor;
 use roundtable::ids::{Position, SessionId};
 use roundtable::room::index::StateVector;
 use roundtable::room::message::{Presented, Shown};

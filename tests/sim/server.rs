@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use roundtable::hub::outbox::{Batch, LiveCursor, Ring};
+use roundtable::hub::ring::{Batch, LiveCursor, Ring};
 use roundtable::ids::{Now, RoomId, SessionId};
 use roundtable::limits::Limits;
 use roundtable::room::index::StateVector;
