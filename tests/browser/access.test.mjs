@@ -57,6 +57,46 @@ test('a reader who becomes a writer needs no new connection', async (t) => {
   assert.deepEqual(await rob.page.evaluate(() => window.seen.filter(({ event }) => event === 'lost')), [])
 })
 
+test('a reader who becomes a writer needs no WebSocket, either', async (t) => {
+  const world = await World.open(t)
+  world.gate.block()
+  const rob = await world.person('rob', { token: reader('rob'), backoffMs: 300, pollMs: 200 })
+  await rob.status('polling')
+  const id = await rob.add({ title: 'his' })
+  await rob.page.waitForFunction((id) => window.room.records('tasks').stateOf(id) === 'failed', id)
+  // What was refused does not keep him from reading.
+  const ada = await world.person('ada', { backoffMs: 300, pollMs: 200 })
+  const hers = await ada.add({ title: 'hers' })
+  await ada.saved()
+  await rob.shows(hers, 'title', 'hers')
+  await rob.page.evaluate((token) => window.client.setToken(token), writer('rob'))
+  await rob.saved()
+  assert.equal(await rob.page.evaluate(() => window.room.status), 'polling')
+  assert.deepEqual((await world.doc()).tasks, { [id]: { title: 'his' }, [hers]: { title: 'hers' } })
+})
+
+test('a room for which there is no place is let in when there is one', async (t) => {
+  const world = await World.open(t, { args: ['--max-rooms-per-user', '2', '--idle-seconds', '1'] })
+  const ada = await world.person('ada')
+  const denied = new Promise((resolve) => {
+    ada.page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => {
+      if (payload.includes('too_many_requests')) resolve()
+    }))
+  })
+  await ada.page.reload()
+  await ada.saved()
+  await ada.page.evaluate(async () => {
+    await window.client.room('second').saved()
+    window.failures = []
+    window.third = window.client.room('third')
+    window.third.on('failed', ({ code }) => window.failures.push(code))
+  })
+  await denied
+  await ada.page.evaluate(() => window.client.room('second').close())
+  await ada.page.waitForFunction(() => window.third.status === 'saved')
+  assert.deepEqual(await ada.page.evaluate(() => window.failures), [])
+})
+
 test('a room that was deleted is in error, and can be begun anew', async (t) => {
   const world = await World.open(t)
   const ada = await world.person('ada')

@@ -46,6 +46,20 @@ describe('without a socket', () => {
     expect(server.doc.getMap('tasks').toJSON()).toEqual({ [id]: { title: 'mine' } })
   })
 
+  test('a change made during a turn is refused as a change, not as the room', async () => {
+    const server = new HttpServer()
+    server.readers.add('ada')
+    const held: (() => void)[] = []
+    server.before = holding('POST sync', held)
+    const room = client(server).room('r')
+    await pass(20)
+    room.records('tasks').create({ title: 'mine' })
+    server.before = () => undefined
+    held[0]?.()
+    await pass(20)
+    expect([room.error, room.pending]).toMatchObject([undefined, { failed: 1, total: 1 }])
+  })
+
   test('a refused change goes out by `retry` once it is granted', async () => {
     const server = new HttpServer()
     server.readers.add('ada')

@@ -155,8 +155,9 @@ export class Poller {
       theirs = known
       isTaken = false
     }
-    // What it refused it lacks, and is not asked to take with every turn.
-    const isWhole = isLast && outbox.summary().failed === 0
+    // What waits comes by itself, and what it refused it is not asked to take with every turn.
+    const { pending, failed } = outbox.summary()
+    const isWhole = isLast && pending + failed === 0
     if (isTaken && !(isWhole && lacks(theirs, doc))) return
     // It has less than we know of: what others told us and it lost, or what an old outbox forgot.
     const rest = Y.encodeStateAsUpdate(doc, theirs)
