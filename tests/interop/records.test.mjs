@@ -1,0 +1,45 @@
+// Shows what a table of records tells of what Yjs clients write.
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import * as Y from 'yjs'
+import { onEachStore } from './lib/stage.mjs'
+import { writer } from './lib/token.mjs'
+
+const record = (fields) => new Y.Map(Object.entries(fields))
+
+onEachStore('records', (check) => {
+  check('RC7 what no JSON client could name is in the document alone, and all other records go on', async (scene) => {
+    const server = await scene.serve()
+    const room = scene.room()
+    const headers = { 'content-type': 'application/json' }
+    const ask = (method, path, body) =>
+      server.room(room, path, { method, token: writer(), headers, body: body && JSON.stringify(body) })
+    const listed = async () => {
+      const { status, json } = await ask('GET', '/records/tasks')
+      assert.equal(status, 200, JSON.stringify(json))
+      return Object.fromEntries(json.records.map((it) => [it.recordId, it.fields]))
+    }
+    // Bytes that cannot be compressed: there is no place for them in an index.
+    const long = randomBytes(4_000).toString('base64')
+    const longest = 'x'.repeat(255)
+    const ada = await scene.client(room).synced()
+    ada.doc.transact(() => {
+      for (const id of ['a', longest, `${longest}x`, 'nul\0', long]) ada.doc.getMap('tasks').set(id, record({ n: 1 }))
+      ada.doc.getMap(long).set('a', record({ n: 1 }))
+    })
+    const { json: { events } } = await ask('GET', '/changes?since=0&wait=30')
+    assert.equal(events.length, 6)
+    assert.deepEqual(await listed(), { a: { n: 1 }, [longest]: { n: 1 } })
+    assert.equal((await ask('GET', '/records/tasks/a')).status, 200)
+    assert.deepEqual((await ask('GET', '')).json.collections, { tasks: 5, [long]: 1 })
+    // A field's name is part of a value, and may be as long.
+    ada.doc.getMap('tasks').get('a').set(long, 2)
+    await ask('GET', '/changes?since=1&wait=30')
+    await server.kill()
+    await server.restart()
+    const { status, json } = await ask('POST', '/records/tasks', { recordId: 'b', fields: { n: 2 } })
+    assert.equal(status, 201, JSON.stringify(json))
+    assert.deepEqual(await listed(), { a: { n: 1, [long]: 2 }, [longest]: { n: 1 }, b: { n: 2 } })
+    await server.check()
+  })
+})
