@@ -185,6 +185,21 @@ onEachStore('socket.io, all of it', (check) => {
     })
   }
 
+  check('PR30 a guest who has no name that can be read hides nobody', async (scene) => {
+    const server = await scene.serve({ auth: ['--dev'] })
+    const table = scene.room('t')
+    const yjs = await scene.client(`table:${table}`, { token: null, user: { name: 5, avatar: {} } }).synced()
+    const ada = await scene.socket({ token: null })
+    const bob = await scene.client(`table:${table}`, { token: null }).synced()
+    await bob.until('the guest', () => bob.others().length === 1)
+    assert.deepEqual(await ada.subscribe(table), { ok: true, version: 0 })
+    const { userName } = (await ada.hears('table_users')).find((it) => it.userName.startsWith('guest-'))
+    yjs.awareness.setLocalState({ user: { name: 'Eve' }, cursor: { x: 1 } })
+    await ada.hears('cursor_position', (it) => it.userId === userName)
+    assert.deepEqual(ada.of('error'), [])
+    await server.stop()
+  })
+
   check('SI14 what says nothing that can be done is an error, and the connection stays', async (scene) => {
     const table = scene.room('t')
     const [ada, bob] = [await scene.socket(), await scene.socket({ token: writer('bob') })]
