@@ -42,4 +42,21 @@ onEachStore('records', (check) => {
     assert.deepEqual(await listed(), { a: { n: 1, [long]: 2 }, [longest]: { n: 1 }, b: { n: 2 } })
     await server.check()
   })
+
+  check('ST41 filters of one field have to be met, all of them', async (scene) => {
+    const room = scene.room()
+    const headers = { 'content-type': 'application/json' }
+    for (const n of [2, 3]) {
+      const body = JSON.stringify({ recordId: `r${n}`, fields: { n } })
+      await scene.server.room(room, '/records/tasks', { method: 'POST', token: writer(), headers, body })
+    }
+    const found = async (query) => {
+      const { json } = await scene.server.room(room, `/records/tasks?${query}`, { token: writer() })
+      return json.records.map((it) => it.recordId)
+    }
+    assert.deepEqual(await found('filter[n]=2'), ['r2'])
+    assert.deepEqual(await found('filter[n]=2&filter[n]=2.0'), ['r2'])
+    assert.deepEqual(await found('filter[n]=2&filter[n]=3'), [])
+    assert.deepEqual(await found('filter[n]=3&filter[n]=2'), [])
+  })
 })
