@@ -169,13 +169,13 @@ impl Case<'_> {
 
     fn require_condition(&self) -> Result<(), No> {
         let is_there = self.holds == Holds::Record;
-        let holds = match self.operation.condition {
+        let holds = match &self.operation.condition {
             Condition::Always => true,
-            Condition::Since { base, .. } if base > self.head => {
+            Condition::Since { base, .. } if *base > self.head => {
                 return Err(Objection::Malformed("baseVersion is after the head").into());
             }
             Condition::Since { .. } => true,
-            Condition::At(version) => is_there && self.version() == version,
+            Condition::At(versions) => is_there && versions.contains(&self.version()),
             Condition::Exists => is_there,
             Condition::Missing => !is_there,
         };
@@ -196,9 +196,9 @@ impl Case<'_> {
 
     /// What the client has seen, and what to do about more, when there is more.
     fn more(&self) -> Option<(Version, OnConflict)> {
-        match self.operation.condition {
-            Condition::Since { base, on_conflict } if self.version() > base => {
-                Some((base, on_conflict))
+        match &self.operation.condition {
+            Condition::Since { base, on_conflict } if self.version() > *base => {
+                Some((*base, *on_conflict))
             }
             _ => None,
         }

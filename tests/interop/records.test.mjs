@@ -43,6 +43,27 @@ onEachStore('records', (check) => {
     await server.check()
   })
 
+  check('HT6 a write is done only if the record is at one of the tags that it names', async (scene) => {
+    const room = scene.room()
+    let n = 0
+    const write = async (headers, method = 'PATCH') => {
+      const body = method === 'DELETE' ? undefined : JSON.stringify({ fields: { n: ++n } })
+      return (await scene.server.room(room, '/records/tasks/a', { method, token: writer(), headers, body })).status
+    }
+    assert.equal(await write({ 'if-match': '*' }, 'PUT'), 412)
+    assert.equal(await write({ 'if-none-match': '*' }, 'PUT'), 201)
+    assert.equal(await write({ 'if-none-match': '*' }, 'PUT'), 412)
+    assert.equal(await write({ 'if-match': '"1"' }), 200)
+    for (const stale of ['"1"', '"1", "3"', 'W/"2"', '2', '"x"', '', '"1", *']) {
+      assert.equal(await write({ 'if-match': stale }), 412, stale)
+    }
+    assert.equal(await write({ 'if-match': '"1", "2"' }), 200)
+    assert.equal(await write({ 'if-match': '"3","x"' }), 200)
+    assert.equal(await write({ 'if-match': '*' }), 200)
+    assert.equal(await write({ 'if-none-match': '"1"' }), 400)
+    assert.equal(await write({ 'if-match': '"4", "5"' }, 'DELETE'), 204)
+  })
+
   check('ST41 filters of one field have to be met, all of them', async (scene) => {
     const room = scene.room()
     const headers = { 'content-type': 'application/json' }
