@@ -9,6 +9,16 @@ pub const TOKEN_PATTERNS_MAX: usize = 1_000;
 /// The longest user id: it is in every change event and in keys of the database's indexes.
 pub const USER_ID_BYTES_MAX: usize = 255;
 
+/// The longest name of a user to show. This and the two after it are in every peer's memory and in
+/// every join.
+pub const USER_NAME_BYTES_MAX: usize = 256;
+
+/// The longest colour of a user.
+pub const USER_COLOR_BYTES_MAX: usize = 64;
+
+/// The longest address of a user's picture.
+pub const USER_AVATAR_BYTES_MAX: usize = 2_048;
+
 /// The shortest secret for HS256: as long as its hash (RFC 7518, 3.2), or it can be guessed.
 pub const JWT_SECRET_BYTES_MIN: usize = 32;
 

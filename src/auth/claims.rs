@@ -33,15 +33,19 @@ pub(super) fn read(payload: &str, now: UnixMillis) -> Result<Bearer, Denied> {
     let user = subject(claims.sub)?;
     let color = text(
         claims.color,
-        COLOR_BYTES_MAX,
+        limits::USER_COLOR_BYTES_MAX,
         "its `color` is no short text",
     )?;
     let identity = Identity {
-        name: text(claims.name, NAME_BYTES_MAX, "its `name` is no short text")?,
+        name: text(
+            claims.name,
+            limits::USER_NAME_BYTES_MAX,
+            "its `name` is no short text",
+        )?,
         color: Some(color.unwrap_or_else(|| color_of(&user))),
         avatar: text(
             claims.avatar,
-            AVATAR_BYTES_MAX,
+            limits::USER_AVATAR_BYTES_MAX,
             "its `avatar` is no short text",
         )?,
         user,
@@ -81,11 +85,6 @@ pub(super) fn color_of(user: &str) -> Arc<str> {
 /// The channels between which the hue moves: about 60 % saturation at 45 % lightness.
 const COLOR_LOW: u32 = 0x2e;
 const COLOR_HIGH: u32 = 0xb8;
-
-/// These three are in every peer's memory and in every join, so they stay short.
-const NAME_BYTES_MAX: usize = 256;
-const COLOR_BYTES_MAX: usize = 64;
-const AVATAR_BYTES_MAX: usize = 2_048;
 
 fn subject(claim: Option<Value>) -> Result<Arc<str>, Denied> {
     let Some(Value::String(user)) = claim else {

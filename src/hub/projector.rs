@@ -206,8 +206,7 @@ pub async fn recall(
     })
 }
 
-/// The records that an entry changed. One whose name has U+0000 is in the document alone: SQL
-/// cannot name it.
+/// The records that an entry changed.
 fn keys_in(entry: &Entry) -> impl Iterator<Item = RecordKey> {
     entry
         .events
@@ -215,13 +214,14 @@ fn keys_in(entry: &Entry) -> impl Iterator<Item = RecordKey> {
         .filter_map(|event| key_of(&event.change))
 }
 
+/// What finds the record that changed. One that a store cannot find is in the document alone: Yjs
+/// clients name records as they like.
 fn key_of(change: &Change) -> Option<RecordKey> {
-    let record = change.record.as_deref()?;
-    let is_nameable = !change.collection.contains('\0') && !record.contains('\0');
-    is_nameable.then(|| RecordKey {
+    let key = RecordKey {
         collection: change.collection.to_string(),
-        record: record.to_owned(),
-    })
+        record: change.record.as_deref()?.to_owned(),
+    };
+    key.is_findable().then_some(key)
 }
 
 /// The records after entries, those that they changed.
@@ -297,4 +297,40 @@ impl Projected {
 
 fn is_plain(name: &str, value: &Json) -> bool {
     !name.contains('\0') && !value.0.contains("\\u0000")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(collection: &str, record: Option<&str>) -> Option<RecordKey> {
+        key_of(&Change {
+            kind: ChangeKind::Create,
+            collection: collection.into(),
+            record: record.map(Arc::from),
+            fields: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn rc7_a_record_that_no_store_finds_is_in_the_document_alone() {
+        let longest = "ä".repeat(127) + "x";
+        for (collection, record) in [("tasks", "a"), ("", ""), (&*longest, &*longest)] {
+            let found = RecordKey {
+                collection: collection.into(),
+                record: record.into(),
+            };
+            assert_eq!(key(collection, Some(record)), Some(found));
+        }
+        let longer = longest.clone() + "x";
+        for (collection, record) in [
+            ("tasks", &*longer),
+            (&*longer, "a"),
+            ("a\0", "a"),
+            ("a", "\0"),
+        ] {
+            assert_eq!(key(collection, Some(record)), None);
+        }
+        assert_eq!(key("tasks", None), None);
+    }
 }

@@ -116,6 +116,11 @@ impl Room {
         (self.presence.people(), self.presence_count)
     }
 
+    /// Everyone who is here, as of now.
+    pub fn everyone(&mut self, now: Now) -> Vec<Arc<Person>> {
+        self.presence.everyone(now)
+    }
+
     /// Tells a session that comes who is here.
     pub(super) fn greet(
         &mut self,

@@ -47,7 +47,7 @@ pub enum OnConflict {
 }
 
 /// What must be true for an operation to be applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Condition {
     /// Nothing.
     #[default]
@@ -59,8 +59,8 @@ pub enum Condition {
         /// What to do.
         on_conflict: OnConflict,
     },
-    /// The record is there, at this version.
-    At(Version),
+    /// The record is there, at one of these versions.
+    At(BTreeSet<Version>),
     /// The record is there.
     Exists,
     /// It is not.

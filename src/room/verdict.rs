@@ -169,13 +169,13 @@ impl Case<'_> {
 
     fn require_condition(&self) -> Result<(), No> {
         let is_there = self.holds == Holds::Record;
-        let holds = match self.operation.condition {
+        let holds = match &self.operation.condition {
             Condition::Always => true,
-            Condition::Since { base, .. } if base > self.head => {
+            Condition::Since { base, .. } if *base > self.head => {
                 return Err(Objection::Malformed("baseVersion is after the head").into());
             }
             Condition::Since { .. } => true,
-            Condition::At(version) => is_there && self.version() == version,
+            Condition::At(versions) => is_there && versions.contains(&self.version()),
             Condition::Exists => is_there,
             Condition::Missing => !is_there,
         };
@@ -196,9 +196,9 @@ impl Case<'_> {
 
     /// What the client has seen, and what to do about more, when there is more.
     fn more(&self) -> Option<(Version, OnConflict)> {
-        match self.operation.condition {
-            Condition::Since { base, on_conflict } if self.version() > base => {
-                Some((base, on_conflict))
+        match &self.operation.condition {
+            Condition::Since { base, on_conflict } if self.version() > *base => {
+                Some((*base, *on_conflict))
             }
             _ => None,
         }
@@ -255,26 +255,14 @@ impl Case<'_> {
         let mut fields = fields.clone();
         fields.retain(|name, value| differs(name, value));
         unset.retain(|name| self.document.field(place, name, 0) != Value::Absent);
-        let set = fields.iter().map(|(name, value)| (name, Some(value)));
-        let removed = unset.iter().map(|name| (name, None));
-        let clashes = self.clashes(set.chain(removed));
-        match self.more() {
-            Some((_, OnConflict::Strict)) => return Err(No::Conflict(clashes)),
-            Some((_, OnConflict::Reject)) if !clashes.is_empty() => {
-                return Err(No::Conflict(clashes));
-            }
-            _ => {}
-        }
+        let clashes = self.tolerated(&fields, &unset)?;
         let is_empty = fields.is_empty() && unset.is_empty();
         let write = (!is_empty).then_some(Draft::Set(fields, unset));
         Ok(self.ruling(write, clashes))
     }
 
-    /// Numbers add up whoever comes first: only `strict` minds what changed.
+    /// Numbers add up whoever comes first, so that a merge overwrites nothing.
     fn increment(&self) -> Result<Ruling, No> {
-        if let Some((_, OnConflict::Strict)) = self.more() {
-            return Err(No::Conflict(Vec::new()));
-        }
         let place = &self.operation.place;
         let mut sums = BTreeMap::new();
         for (name, delta) in &self.operation.fields {
@@ -289,8 +277,26 @@ impl Case<'_> {
                 sums.insert(name.clone(), sum);
             }
         }
-        let write = (!sums.is_empty()).then(|| Draft::Set(sums, BTreeSet::new()));
+        let unset = BTreeSet::new();
+        self.tolerated(&sums, &unset)?;
+        let write = (!sums.is_empty()).then_some(Draft::Set(sums, unset));
         Ok(self.ruling(write, Vec::new()))
+    }
+
+    /// What fields to be set or removed write over, if the operation is to go on over that.
+    fn tolerated(
+        &self,
+        fields: &BTreeMap<Arc<str>, Json>,
+        unset: &BTreeSet<Arc<str>>,
+    ) -> Result<Vec<Clash>, No> {
+        let set = fields.iter().map(|(name, value)| (name, Some(value)));
+        let removed = unset.iter().map(|name| (name, None));
+        let clashes = self.clashes(set.chain(removed));
+        match self.more() {
+            Some((_, OnConflict::Strict)) => Err(No::Conflict(clashes)),
+            Some((_, OnConflict::Reject)) if !clashes.is_empty() => Err(No::Conflict(clashes)),
+            _ => Ok(clashes),
+        }
     }
 
     /// Of the fields to be written, those that changed after what the client has seen.

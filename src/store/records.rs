@@ -19,8 +19,9 @@
 //! - **A deletion of the room forgets** its records, operations and conflicts.
 //! - **A filter asks for one value**: a string by its bytes, a number by what it counts (`3` finds
 //!   3 and 3.0), `true` and `false`. Null, lists and objects are found by none.
-//! - **Names have no U+0000** (of collections, records, fields, users, devices), and `data` has
-//!   none in any escape: refused. What `data` says comes back, not how it was spelled.
+//! - **Names have no U+0000** (of collections, records, fields, users, devices), those of
+//!   collections and records at most [`NAME_BYTES_MAX`] bytes, and `data` has no U+0000 in any
+//!   escape: refused. What `data` says comes back, not how it was spelled.
 //!
 //! [`Appended::Kept`]: super::Appended::Kept
 
@@ -31,7 +32,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Failure, is_beyond_sql};
-use crate::ids::{Epoch, OpId, RoomId, UnixMillis, Version};
+use crate::ids::{Epoch, NAME_BYTES_MAX, OpId, RoomId, UnixMillis, Version};
 
 /// What a record is found by, within its room.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +41,15 @@ pub struct RecordKey {
     pub collection: String,
     /// The record's id in it.
     pub record: String,
+}
+
+impl RecordKey {
+    /// Whether every store can find a record by it: names without U+0000 that fit into an index.
+    #[must_use]
+    pub fn is_findable(&self) -> bool {
+        let mut names = [&self.collection, &self.record].into_iter();
+        names.all(|name| name.len() <= NAME_BYTES_MAX && !name.contains('\0'))
+    }
 }
 
 /// One record as the projection has it.
@@ -270,10 +280,9 @@ pub(super) fn checked(
     };
     let mut keys = HashSet::with_capacity(records.len());
     for row in records {
-        let RecordKey { collection, record } = &row.key;
-        let names = [collection, record, &row.created_by, &row.updated_by];
-        if names.into_iter().any(|name| name.contains('\0')) {
-            return refused("a name with U+0000");
+        let mut users = [&row.created_by, &row.updated_by].into_iter();
+        if !row.key.is_findable() || users.any(|user| user.contains('\0')) {
+            return refused("a name that is too long or has U+0000");
         }
         if !keys.insert(&row.key) {
             return refused("a record that occurs twice");

@@ -128,7 +128,7 @@ impl From<sqlx::Error> for Failure {
         match &error {
             Error::Database(database) => {
                 if let Some(postgres) = database.try_downcast_ref::<PgDatabaseError>() {
-                    return postgres_failure(postgres.code(), &error);
+                    return postgres_failure(postgres, &error);
                 }
                 match database.try_downcast_ref::<SqliteError>() {
                     Some(_) => sqlite_failure(database.code().as_deref(), &error),
@@ -160,11 +160,12 @@ impl From<sqlx::migrate::MigrateError> for Failure {
 
 /// Judges a Postgres error by its SQLSTATE
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
-fn postgres_failure(state: &str, error: &sqlx::Error) -> Failure {
+fn postgres_failure(database: &PgDatabaseError, error: &sqlx::Error) -> Failure {
     let text = error.to_string();
+    let state = database.code();
     match state {
-        // The queue of notifications is full; no row of ours can be too wide.
-        "54000" => Failure::Unavailable(text),
+        // The queue of notifications is full, and gets empty; other limits are those of a value.
+        "54000" if database.file() == Some("async.c") => Failure::Unavailable(text),
         // Data exceptions, violated constraints, limits of a value.
         _ if ["22", "23", "54"].contains(&state.get(..2).unwrap_or_default()) => {
             Failure::Refused(text)

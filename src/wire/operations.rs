@@ -115,6 +115,9 @@ fn read_members(
         if !are_numbers {
             return Err("a delta is no number");
         }
+        if !changes.unset.is_empty() {
+            return Err("an increment unsets nothing");
+        }
     }
     Ok(Operation {
         id: OpId::parse(id).ok_or("opId is no name")?,
@@ -343,6 +346,10 @@ mod tests {
             (
                 r#""type":"increment","fields":{"a":"1"}"#,
                 "a delta is no number",
+            ),
+            (
+                r#""type":"increment","fields":{"a":1},"unset":["b"]"#,
+                "an increment unsets nothing",
             ),
         ];
         for (members, reason) in wrong {

@@ -114,6 +114,20 @@ onEachStore('json presence', (check) => {
     assert.equal((await ask('DELETE')).status, 400)
   })
 
+  check('PR28 who asks is told what was just said, also before it is told to others', async (scene) => {
+    const room = scene.room()
+    const ask = (method, options = {}) => scene.server.room(room, '/presence', { method, token: writer(), ...options })
+    const here = async () => (await ask('GET')).json.users.map(({ clientId, state }) => [clientId, state.n])
+    for (let n = 0; n < 10; n++) {
+      await ask('PUT', json({ clientId: 'desk', state: { n } }))
+      assert.deepEqual(await here(), [['desk', n]])
+      await ask('PUT', json({ clientId: 'desk', state: { n: n + 10 } }))
+      assert.deepEqual(await here(), [['desk', n + 10]])
+      await ask('DELETE', json({ clientId: 'desk' }))
+      assert.deepEqual(await here(), [])
+    }
+  })
+
   check('PR29 presence that is too large, or of a room that is not followed, is refused, and the socket stays', async (scene) => {
     const room = scene.room()
     const ada = await scene.json()

@@ -1,6 +1,8 @@
 // Shows that nothing is lost to a Socket.IO client: bursts, slow readers, broken connections, restarts; and what it is
 // told where it may not, or cannot, go on.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import WebSocket from 'ws'
 import { onEachStore } from './lib/stage.mjs'
 import { admin, epochSeconds, reader, sign, writer } from './lib/token.mjs'
 import { poll } from './lib/wait.mjs'
@@ -168,6 +170,41 @@ onEachStore('socket.io, all of it', (check) => {
     await bob.change(table, 'new', 'n', 2)
     await ada.hears('record_change', (it) => it.version === 2 && it.metadata.epoch !== epoch)
     assert.deepEqual([ada.of('missed_events'), ada.of('connection_recovered')], [[], []])
+  })
+
+  for (const isProbed of [false, true]) {
+    const when = isProbed ? 'after' : 'before'
+    check(`SI41 a WebSocket that is cut ${when} it is tried ends the polling before it, and the client is back`, async (scene) => {
+      const table = scene.room('t')
+      const ada = await scene.socket({ transports: ['polling'] })
+      await ada.subscribe(table)
+      const address = `${scene.server.http.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`
+      const socket = new WebSocket(`${address}&sid=${ada.engine.id}`)
+      await once(socket, 'open')
+      if (isProbed) {
+        socket.send('2probe')
+        await once(socket, 'message')
+      }
+      socket.terminate()
+      await ada.connected(2)
+      assert.equal((await ada.subscribe(table)).ok, true)
+      assert.deepEqual(await ada.change(table, 'r1', 'f', 'x', { type: 'create' }), { ok: true, version: 1 })
+    })
+  }
+
+  check('PR30 a guest who has no name that can be read hides nobody', async (scene) => {
+    const server = await scene.serve({ auth: ['--dev'] })
+    const table = scene.room('t')
+    const yjs = await scene.client(`table:${table}`, { token: null, user: { name: 5, avatar: {} } }).synced()
+    const ada = await scene.socket({ token: null })
+    const bob = await scene.client(`table:${table}`, { token: null }).synced()
+    await bob.until('the guest', () => bob.others().length === 1)
+    assert.deepEqual(await ada.subscribe(table), { ok: true, version: 0 })
+    const { userName } = (await ada.hears('table_users')).find((it) => it.userName.startsWith('guest-'))
+    yjs.awareness.setLocalState({ user: { name: 'Eve' }, cursor: { x: 1 } })
+    await ada.hears('cursor_position', (it) => it.userId === userName)
+    assert.deepEqual(ada.of('error'), [])
+    await server.stop()
   })
 
   check('SI14 what says nothing that can be done is an error, and the connection stays', async (scene) => {

@@ -128,7 +128,8 @@ fn condition(world: &World, place: &Place, script: &mut Script<'_>) -> Condition
             base: seen,
             on_conflict,
         },
-        6 => Condition::At(seen),
-        _ => script.pick(&[Condition::Exists, Condition::Missing]),
+        6 => Condition::At([seen].into()),
+        _ if script.pick(&[true, false]) => Condition::Exists,
+        _ => Condition::Missing,
     }
 }

@@ -125,17 +125,18 @@ impl World {
         // What others wrote may have come between.
         let any = self.changed_at(&operation.place, Version(entry.version.0 - 1));
         let is_merged = result.status == Status::Merged;
-        match operation.condition {
+        match &operation.condition {
             Condition::Since { base, on_conflict } => {
-                assert!(base < entry.version, "OP13");
-                assert!(is_merged || own <= base, "OP7: {result:?} after {own}");
-                assert!(!is_merged || any > base, "OP6: {result:?} after {any}");
-                assert!(!is_merged || on_conflict != OnConflict::Strict, "OP6");
-                let is_reject = is_merged && on_conflict == OnConflict::Reject;
+                assert!(*base < entry.version, "OP13");
+                assert!(is_merged || own <= *base, "OP7: {result:?} after {own}");
+                assert!(!is_merged || any > *base, "OP6: {result:?} after {any}");
+                assert!(!is_merged || *on_conflict != OnConflict::Strict, "OP6");
+                let is_reject = is_merged && *on_conflict == OnConflict::Reject;
                 assert!(!is_reject || result.clashes.is_empty(), "OP6: {result:?}");
             }
-            Condition::At(version) => {
-                let is_there = own == version || any == version || !self.theirs.is_empty();
+            Condition::At(versions) => {
+                let is_at = versions.contains(&own) || versions.contains(&any);
+                let is_there = is_at || !self.theirs.is_empty();
                 assert!(is_there && !is_made, "{result:?} at {own}");
             }
             Condition::Always => assert!(!is_merged),

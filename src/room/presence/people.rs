@@ -260,16 +260,7 @@ impl Presence {
             if known.is_some_and(|known| known.state == *state) {
                 continue;
             }
-            let device = self.people.devices.get(client);
-            let person = Arc::new(Person {
-                user: member.user.clone(),
-                client: match device {
-                    Some((_, name)) => name.clone(),
-                    None => client.to_string().into(),
-                },
-                state: state.clone(),
-                since: known.map_or(wall, |known| known.since),
-            });
+            let person = self.portray(*client, member, wall);
             match known.is_some() {
                 true => stir.updated.push(person.clone()),
                 false => stir.joined.push(person.clone()),
@@ -283,6 +274,29 @@ impl Presence {
     #[must_use]
     pub fn people(&self) -> Vec<Arc<Person>> {
         self.people.told.values().cloned().collect()
+    }
+
+    /// Everyone who is here, whether or not that was told yet.
+    pub fn everyone(&mut self, now: Now) -> Vec<Arc<Person>> {
+        self.lapse(now.mono);
+        let members: BTreeMap<_, _> = self.members.iter().collect();
+        let people = members.into_iter();
+        people
+            .map(|(client, member)| self.portray(*client, member, now.wall))
+            .collect()
+    }
+
+    fn portray(&self, client: u64, member: &Member, wall: UnixMillis) -> Arc<Person> {
+        let told = self.people.told.get(&client);
+        Arc::new(Person {
+            user: member.user.clone(),
+            client: match self.people.devices.get(&client) {
+                Some((_, name)) => name.clone(),
+                None => client.to_string().into(),
+            },
+            state: member.state.clone(),
+            since: told.map_or(wall, |told| told.since),
+        })
     }
 }
 
@@ -393,6 +407,29 @@ mod tests {
         left.sort();
         assert_eq!(left, ["ada/tab", "bob/tab"]);
         assert_eq!(world.presence.people(), []);
+    }
+
+    #[test]
+    fn pr28_who_is_here_is_known_before_it_is_told() {
+        let mut world = World::new();
+        let everyone = |world: &mut World, ms| {
+            let people = world.presence.everyone(at(ms)).into_iter();
+            let people = people.map(|it| (it.client.to_string(), it.state.to_string(), it.since.0));
+            people.collect::<Vec<_>>()
+        };
+        let state = |x| format!(r##"{{"user":{{"color":"#123456","id":"ada"}},"x":{x}}}"##);
+        world.appear(1, "ada/tab", &says(r#"{"x":1}"#, None), 10);
+        assert_eq!(everyone(&mut world, 20), [("tab".into(), state(1), 20)]);
+        world.tick(50);
+        world.appear(1, "ada/tab", &says(r#"{"x":2}"#, None), 60);
+        assert_eq!(everyone(&mut world, 70), [("tab".into(), state(2), 50)]);
+        // What was asked for is told in its turn all the same.
+        assert_eq!(world.tick(100).1, names(&[], &["ada/tab"], &[]));
+        world.appear(1, "ada/tab", &says("null", None), 110);
+        assert_eq!(everyone(&mut world, 120), []);
+        world.appear(1, "ada/tab", &says(r#"{"x":3}"#, Some(1_000)), 130);
+        assert_eq!(everyone(&mut world, 1_129).len(), 1);
+        assert_eq!(everyone(&mut world, 1_130), []);
     }
 
     #[test]

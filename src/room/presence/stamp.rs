@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as JsonValue};
 
 use super::Unfit;
+use crate::limits::{USER_AVATAR_BYTES_MAX, USER_COLOR_BYTES_MAX, USER_NAME_BYTES_MAX};
 use crate::room::Identity;
 
 pub(super) fn fingerprint(state: &[u8]) -> u64 {
@@ -14,7 +15,8 @@ pub(super) fn fingerprint(state: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// The state with its `user` set from the token, so that nobody can appear as somebody else.
+/// The state with its `user` set from the token, so that nobody can appear as somebody else. What a
+/// guest says of itself is held to what a token may say.
 pub(super) fn stamp(state: &[u8], identity: &Identity) -> Result<Arc<str>, Unfit> {
     let mut state: Map<String, JsonValue> = serde_json::from_slice(state)
         .map_err(|_| Unfit::Malformed("presence state is not a JSON object"))?;
@@ -23,16 +25,22 @@ pub(super) fn stamp(state: &[u8], identity: &Identity) -> Result<Arc<str>, Unfit
         _ => Map::new(),
     };
     user.insert("id".into(), JsonValue::from(&*identity.user));
-    let mut set = |key: &str, value: Option<&str>| match value {
-        Some(value) => drop(user.insert(key.into(), JsonValue::from(value))),
-        None if identity.is_guest => {}
-        None => drop(user.remove(key)),
+    let mut set = |key: &str, told: Option<&Arc<str>>, bytes_max| {
+        let own = user.remove(key);
+        let own = own.filter(|own| identity.is_guest && is_short(own, bytes_max));
+        let told = told.map(|told| JsonValue::from(&**told));
+        if let Some(value) = own.or(told) {
+            user.insert(key.into(), value);
+        }
     };
-    set("name", identity.name.as_deref());
-    set("avatar", identity.avatar.as_deref());
-    if !(identity.is_guest && user.contains_key("color")) {
-        user.insert("color".into(), JsonValue::from(identity.color.as_deref()));
-    }
+    set("name", identity.name.as_ref(), USER_NAME_BYTES_MAX);
+    set("color", identity.color.as_ref(), USER_COLOR_BYTES_MAX);
+    set("avatar", identity.avatar.as_ref(), USER_AVATAR_BYTES_MAX);
     state.insert("user".into(), JsonValue::Object(user));
     Ok(JsonValue::Object(state).to_string().into())
+}
+
+fn is_short(value: &JsonValue, bytes_max: usize) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    !text.is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control)
 }

@@ -97,6 +97,39 @@ fn pr2_identity_is_stamped_from_the_token() {
 }
 
 #[test]
+fn pr30_what_a_guest_says_of_itself_is_short_text_or_nothing() {
+    let guest = Identity {
+        name: None,
+        is_guest: true,
+        ..who("guest-1")
+    };
+    for (said, kept) in [
+        (
+            r#"{"name":"Eve","color":"red","avatar":"x","id":"bob"}"#,
+            r#"{"avatar":"x","color":"red","id":"guest-1","name":"Eve"}"#,
+        ),
+        (
+            r#"{"name":5,"color":null,"avatar":["x"],"mood":{"x":1}}"#,
+            r##"{"color":"#123456","id":"guest-1","mood":{"x":1}}"##,
+        ),
+        (
+            r#"{"name":"a\nb","color":{},"avatar":""}"#,
+            r##"{"color":"#123456","id":"guest-1"}"##,
+        ),
+        ("5", r##"{"color":"#123456","id":"guest-1"}"##),
+    ] {
+        let state = stamp::stamp(format!(r#"{{"user":{said}}}"#).as_bytes(), &guest);
+        assert_eq!(state.as_deref(), Ok(&*format!(r#"{{"user":{kept}}}"#)));
+    }
+    let long = format!(r#"{{"user":{{"name":"{}"}}}}"#, "x".repeat(257));
+    let state = stamp::stamp(long.as_bytes(), &guest);
+    assert_eq!(
+        state.as_deref(),
+        Ok(r##"{"user":{"color":"#123456","id":"guest-1"}}"##)
+    );
+}
+
+#[test]
 fn pr12_a_first_word_gets_a_new_clock_and_its_owner_is_told() {
     let mut world = World::new();
     let told = world.first(1, "ada", says(ADA, 0, "{}"));

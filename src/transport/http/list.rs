@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -87,6 +87,7 @@ pub async fn records(
     State(app): State<App>,
     at: InCollection,
     Params(params): Params,
+    Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let InCollection { caller, collection } = at;
     let InRoom { room, grant } = caller;
@@ -99,6 +100,7 @@ pub async fn records(
         ..RecordQuery::default()
     };
     read(&params, &mut query)?;
+    query.filters = filters(pairs)?;
     let (position, mut listed) = app.hub.records(&room, &grant, &query).await?;
     let has_more = listed.len() > limit;
     listed.truncate(limit);
@@ -126,7 +128,13 @@ fn read(params: &HashMap<String, String>, query: &mut RecordQuery) -> Result<(),
         .get("updatedSince")
         .map(|text| since(text))
         .transpose()?;
-    for (name, value) in params {
+    Ok(())
+}
+
+/// `filter[field]=value`, as often as it is there: all have to be met, also those of one field.
+fn filters(pairs: Vec<(String, String)>) -> Result<Vec<(String, String)>, Problem> {
+    let mut filters = Vec::new();
+    for (name, value) in pairs {
         let field = name
             .strip_prefix("filter[")
             .and_then(|name| name.strip_suffix(']'));
@@ -134,14 +142,14 @@ fn read(params: &HashMap<String, String>, query: &mut RecordQuery) -> Result<(),
         if !is_name(field) {
             return Err(Problem::malformed("a filter names no field"));
         }
-        query.filters.push((field.to_owned(), value.clone()));
+        filters.push((field.to_owned(), value));
     }
-    if query.filters.len() > FILTERS_MAX {
+    if filters.len() > FILTERS_MAX {
         return Err(Problem::malformed("more than 16 filters"));
     }
-    // A map has no order of its own, and equal questions should be equal statements.
-    query.filters.sort();
-    Ok(())
+    // Equal questions should be equal statements.
+    filters.sort();
+    Ok(filters)
 }
 
 /// A version, or a time.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
@@ -24,30 +24,32 @@ use crate::wire::results;
 
 /// What `If-Match` and `If-None-Match` ask for.
 pub fn precondition(headers: &HeaderMap) -> Result<Option<Condition>, Problem> {
-    let text = |name: header::HeaderName| {
-        let value = headers.get(&name)?;
-        Some(
-            value
-                .to_str()
-                .map(str::trim)
-                .map_err(|_| Problem::malformed("a tag is no text")),
-        )
+    let missing = match &tags(headers, header::IF_NONE_MATCH)?[..] {
+        [] => None,
+        ["*"] => Some(Condition::Missing),
+        _ => return Err(Problem::malformed("If-None-Match of a write is *")),
     };
-    let missing = match text(header::IF_NONE_MATCH).transpose()? {
-        None => None,
-        Some("*") => Some(Condition::Missing),
-        Some(_) => return Err(Problem::malformed("If-None-Match of a write is *")),
-    };
-    if let Some(tag) = text(header::IF_MATCH).transpose()? {
-        if tag == "*" {
-            return Ok(Some(Condition::Exists));
-        }
-        // A tag that is none of ours matches nothing.
-        let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-        let version = version.and_then(|tag| tag.parse().ok()).unwrap_or(u64::MAX);
-        return Ok(Some(Condition::At(Version(version))));
+    Ok(match &tags(headers, header::IF_MATCH)?[..] {
+        [] => missing,
+        ["*"] => Some(Condition::Exists),
+        tags => Some(Condition::At(tags.iter().filter_map(version_in).collect())),
+    })
+}
+
+fn tags(headers: &HeaderMap, name: HeaderName) -> Result<Vec<&str>, Problem> {
+    let mut tags = Vec::new();
+    for line in headers.get_all(name) {
+        let line = line.to_str();
+        let line = line.map_err(|_| Problem::malformed("a tag is no text"))?;
+        tags.extend(line.split(',').map(str::trim));
     }
-    Ok(missing)
+    Ok(tags)
+}
+
+/// The version of a tag. One that is none of ours matches nothing.
+fn version_in(tag: &&str) -> Option<Version> {
+    let number = tag.strip_prefix('"')?.strip_suffix('"')?;
+    number.parse().ok().map(Version)
 }
 
 /// The body of a write: an object.
@@ -110,6 +112,7 @@ impl Write {
     ) -> Result<Response, Problem> {
         let InRoom { room, grant } = caller;
         require(&grant, Access::Write, app.hub.now().wall)?;
+        let is_unseen = !matches!(self.condition, Condition::Since { .. });
         let fresh = || OpId::parse(&app.hub.fresh_id());
         let operation = Operation {
             id: self.id.or_else(fresh).ok_or_else(Problem::internal)?,
@@ -120,7 +123,6 @@ impl Write {
             condition: self.condition,
             wants_record: true,
         };
-        let is_unseen = !matches!(self.condition, Condition::Since { .. });
         let pushed = app
             .hub
             .push(&room, grant, self.client, vec![operation])

@@ -161,8 +161,12 @@ impl Flow {
         self.inner.lock().left
     }
 
-    /// The client ended it.
+    /// The client ended it. Who lost its connection finds it gone by every transport: a poll may
+    /// still come when the WebSocket broke that was to follow it.
     pub fn leave(&self, left: Left) {
+        if left == Left::Lost {
+            self.cut();
+        }
         let mut inner = self.inner.lock();
         inner.left.get_or_insert(left);
         inner.wake();

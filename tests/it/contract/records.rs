@@ -266,6 +266,8 @@ async fn st37_a_projection_that_contradicts_itself_is_refused(world: &World) {
         (2, vec![bad.clone(), bad.clone()]),
         (2, vec![with(|row| row.key.record = "a\0".into())]),
         (2, vec![with(|row| row.key.collection = "\0".into())]),
+        (2, vec![with(|row| row.key.record = "x".repeat(256))]),
+        (2, vec![with(|row| row.key.collection = "ä".repeat(128))]),
         (2, vec![with(|row| row.updated_by = "\0".into())]),
         (2, vec![with(|row| row.data = r#"{"a":["\u0000"]}"#.into())]),
         (2, vec![with(|row| row.data = r#"{"a\u0000":1}"#.into())]),

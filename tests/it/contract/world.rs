@@ -200,6 +200,20 @@ async fn st25_postgres_tells_each_room_and_its_highest_version() {
 }
 
 #[tokio::test]
+async fn st49_what_no_index_holds_is_refused_and_not_waited_for() {
+    let database = Database::fresh().await;
+    let mut connection = database.connect().await;
+    let table = sqlx::raw_sql("CREATE TABLE names (name text PRIMARY KEY)");
+    table.execute(&mut connection).await.unwrap();
+    // Bytes that cannot be compressed, and no disk or queue is full.
+    let long =
+        "INSERT INTO names SELECT string_agg(md5(n::text), '') FROM generate_series(1, 400) n";
+    let error = sqlx::raw_sql(long).execute(&mut connection).await;
+    let failure = Failure::from(error.unwrap_err());
+    assert!(matches!(failure, Failure::Refused(_)), "{failure:?}");
+}
+
+#[tokio::test]
 async fn st27_a_url_that_makes_no_sense_is_refused_without_its_password() {
     for url in [
         "",

@@ -148,6 +148,38 @@ fn op6_after_a_change_a_merge_goes_on_a_reject_minds_the_field_and_strict_the_re
 }
 
 #[test]
+fn op6_an_increment_adds_to_what_changed_unless_it_minds() {
+    let mut table = with_task();
+    table.one(op("1", Set, "t1", js!({"n": 5})));
+    let add = |id, mode, fields| since(1, mode, op(id, Increment, "t1", fields));
+    let clash = Clash {
+        field: "n".into(),
+        mine: json("7"),
+        theirs: json("5"),
+        theirs_version: Version(2),
+    };
+    for (id, mode) in [("2", OnConflict::Reject), ("3", OnConflict::Strict)] {
+        let minded = table.one(add(id, mode, js!({"n": 2, "new": 1})));
+        assert_eq!(minded.status, Status::Conflict);
+        assert_eq!(minded.clashes, std::slice::from_ref(&clash));
+        let record = minded.portrayal.expect("with the record");
+        assert_eq!(&*record.fields.0, r#"{"n":5,"name":"milk"}"#);
+    }
+    let strict = table.one(add("4", OnConflict::Strict, js!({"new": 1})));
+    assert_eq!((strict.status, strict.clashes), (Status::Conflict, vec![]));
+    // Of what others left alone, a change is no conflict; and numbers add up whoever comes first.
+    let other = table.one(add("5", OnConflict::Reject, js!({"new": 1})));
+    assert_eq!(ended(&other), (Status::Merged, 3));
+    let merged = table.one(add("6", OnConflict::Merge, js!({"n": 2})));
+    assert_eq!(ended(&merged), (Status::Merged, 4));
+    assert_eq!(merged.clashes, []);
+    assert_eq!(
+        table.json(),
+        r#"{"tasks":{"t1":{"n":7,"name":"milk","new":1}}}"#
+    );
+}
+
+#[test]
 fn op7_changes_that_are_not_in_the_stores_records_yet_count() {
     let mut table = with_task();
     let ada = table.client(11);
