@@ -133,7 +133,7 @@ fn moving() -> (Driven, Vec<Vec<Presented>>) {
 }
 
 #[library_benchmark]
-#[bench::cursor(setup = moving, config = about(20_602_000))]
+#[bench::cursor(setup = moving, config = about(19_792_000))]
 fn present((mut room, moves): (Driven, Vec<Vec<Presented>>)) -> Driven {
     for tick in moves {
         room.present(black_box(tick));
