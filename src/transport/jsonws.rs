@@ -114,8 +114,8 @@ impl Budget {
 }
 
 impl<C: Carrier> JsonSocket<C> {
-    /// A connection whose handshake is done.
-    pub fn new(mut line: C, app: App, bearer: Option<Bearer>) -> Self {
+    /// A connection whose handshake is done. It has been listening since before the peer knew.
+    pub fn new(mut line: C, app: App, bearer: Option<Bearer>, ear: Ear) -> Self {
         line.expires_at(bearer.as_ref().and_then(|bearer| bearer.expires_at));
         let now = line.now().mono;
         let limits = app.hub.limits();
@@ -127,7 +127,7 @@ impl<C: Carrier> JsonSocket<C> {
             app,
             bearer,
             holds: Holds::default(),
-            ear: Ear::default(),
+            ear,
             errand: None,
             is_draining: false,
         }
@@ -148,7 +148,6 @@ impl<C: Carrier> JsonSocket<C> {
     }
 
     async fn pump(&mut self) -> Result<std::convert::Infallible, Stop> {
-        self.listen();
         loop {
             self.messages().await?;
             self.refill()?;

@@ -5,9 +5,10 @@ use std::task::{Context, Poll};
 
 use serde_json::value::RawValue;
 
+use super::App;
 use super::carrier::Carrier;
 use super::jsonws::JsonSocket;
-use crate::auth::Denied;
+use crate::auth::{Bearer, Denied};
 use crate::hub::inbox::listener::{Listener, TooManyTopics};
 use crate::hub::inbox::{Address, Parcel, Undeliverable};
 use crate::room::Access;
@@ -16,10 +17,14 @@ use crate::wire::notice::Notice;
 use crate::wire::present::{Addressed, letter};
 
 /// Where a socket hears what is said to its user.
-#[derive(Default)]
-pub(super) struct Ear(Option<Listener>);
+pub struct Ear(Option<Listener>);
 
 impl Ear {
+    /// Listens as the user whom the token names.
+    pub(super) fn of(app: &App, bearer: Option<&Bearer>) -> Self {
+        Self(bearer.map(|bearer| app.hub.inbox().listen(&bearer.identity.user)))
+    }
+
     /// Ready once there may be a new message.
     pub(super) fn poll_woken(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.0 {
@@ -40,13 +45,6 @@ fn encode(parcel: &Parcel) -> Notice {
 }
 
 impl<C: Carrier> JsonSocket<C> {
-    /// Listens as the user whom the token names; a connection is one user's.
-    pub(super) fn listen(&mut self) {
-        if let Some(bearer) = &self.bearer {
-            self.ear.0 = Some(self.app.hub.inbox().listen(&bearer.identity.user));
-        }
-    }
-
     /// Goes on with a fresh token of the same user: topics that it does not grant are heard no
     /// more.
     pub(super) fn listen_on(&mut self) {

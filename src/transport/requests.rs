@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::carrier::Carrier;
 use super::holds::{Hold, Waiting};
 use super::jsonws::{Done, JsonSocket, Then, is_retryable};
+use super::letters::Ear;
 use super::line::Stop;
 use crate::auth::{Bearer, Denied, Secret};
 use crate::hub::Denial;
@@ -361,7 +362,7 @@ impl<C: Carrier> JsonSocket<C> {
             (self.bearer.as_ref()).is_none_or(|it| it.identity.user != fresh.identity.user);
         self.bearer = Some(fresh);
         if is_other {
-            self.listen();
+            self.ear = Ear::of(&self.app, self.bearer.as_ref());
         } else {
             self.listen_on();
         }

@@ -26,6 +26,7 @@ use self::front::Front;
 use self::racks::Racks;
 use self::session::Session;
 use super::jsonws::JsonSocket;
+use super::letters::Ear;
 use super::{App, http};
 use crate::metric;
 
@@ -83,13 +84,14 @@ fn converse(app: App, racks: Arc<Racks>, socket: SocketRef) {
     let device = admitted
         .device
         .unwrap_or_else(|| socket.id.to_string().into());
+    let ear = Ear::of(&app, Some(&admitted.bearer));
     let connections = app.connections.clone();
     connections.spawn(async move {
         let gauge = metrics::gauge!(metric::SESSIONS);
         gauge.increment(1);
         let who = (admitted.bearer.identity.clone(), device);
         let session = Session::new(socket, flow, app.hub.clone(), racks, who);
-        let mut socket = JsonSocket::new(session, app, Some(admitted.bearer));
+        let mut socket = JsonSocket::new(session, app, Some(admitted.bearer), ear);
         if let Some(code) = socket.run().await {
             let code = code.to_string();
             metrics::counter!(metric::CLOSES, metric::LABEL_CODE => code).increment(1);

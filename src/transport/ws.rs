@@ -16,6 +16,7 @@ use super::caller::room_named;
 use super::door::{Presented, Witness};
 use super::hocuspocus::HocuspocusSocket;
 use super::jsonws::JsonSocket;
+use super::letters::Ear;
 use super::line::Line;
 use super::listener::Place;
 use super::problem::Problem;
@@ -62,9 +63,10 @@ pub async fn open_json(State(app): State<App>, mut request: Request) -> Result<R
     };
     let upgrade = Upgrade::of(&mut request)?;
     let inside = app.clone();
+    let ear = Ear::of(&app, bearer.as_ref());
     upgrade.serve(&app, async move |stream, early| {
         let line = Line::new(stream, inside.hub.clone(), None, early);
-        let mut socket = JsonSocket::new(line, inside, bearer);
+        let mut socket = JsonSocket::new(line, inside, bearer, ear);
         socket.run().await
     });
     Ok(response)

@@ -415,6 +415,16 @@ onEachStore('json letters', (check) => {
     assert.deepEqual([both.type, both.code], ['error', 'malformed'])
   })
 
+  check('JW28 a socket hears what is said to its user from the moment that it is open', async (scene) => {
+    const ada = await scene.json({ token: writer('ada') })
+    for (let n = 0; n < 50; n++) {
+      const bobs = await Promise.all(Array.from({ length: 4 }, () => scene.json({ token: writer('bob') })))
+      ada.send({ type: 'message', user: 'bob', event: 'hi', payload: { n } })
+      for (const bob of bobs) assert.equal((await bob.told('the message', (it) => it.type === 'message')).payload.n, n)
+      for (const bob of bobs) bob.socket.terminate()
+    }
+  })
+
   check('JW28 a topic is heard by who subscribed, and both need a grant', async (scene) => {
     const [ada, bob, eve] = await Promise.all([
       scene.json({ token: granted('ada', { 'news:*': 'write' }) }),
