@@ -145,6 +145,21 @@ impl Table {
     }
 }
 
+/// What the store is asked, answered in full.
+fn answer(table: &mut Table, effects: &[Effect]) -> Input {
+    let asked = effects.iter().find_map(|effect| match effect {
+        Effect::Recall {
+            through,
+            operations,
+            places,
+        } => Some((*through, operations, places)),
+        _ => None,
+    });
+    let (through, operations, places) = asked.expect("the store is asked");
+    let recalled = table.recall(through, operations, places);
+    Input::Recalled { recalled }
+}
+
 fn results_in(effects: &[Effect]) -> Option<Vec<OpResult>> {
     let mut pushed = told(effects, 1)
         .into_iter()

@@ -47,16 +47,8 @@ fn op16_who_lost_a_race_has_later_versions_in_its_results() {
     let mut table = with_task();
     let ada = table.client(11);
     let asked = table.operate(1, vec![op("1", Set, "t1", js!({"n": 2}))]);
-    let Some(Effect::Recall {
-        through,
-        operations,
-        places,
-    }) = asked.into_iter().next()
-    else {
-        panic!("the store is asked");
-    };
-    let recalled = table.recall(through, &operations, &places);
-    let effects = table.world.tell(Input::Recalled { recalled });
+    let recalled = answer(&mut table, &asked);
+    let effects = table.world.tell(recalled);
     let (id, ..) = append_in(&effects).expect("an append is asked for");
     table
         .world
@@ -127,16 +119,8 @@ fn op21_nobody_is_told_of_an_operation_before_it_is_durable() {
     table.world.attach_as(3, Access::Write, Listen::Live);
     let had = table.world.room.state_vector();
     let asked = table.operate(1, vec![op("1", Increment, "t1", js!({"n": 1}))]);
-    let Some(Effect::Recall {
-        through,
-        operations,
-        places,
-    }) = asked.into_iter().next()
-    else {
-        panic!("the store is asked");
-    };
-    let recalled = table.recall(through, &operations, &places);
-    let appending = table.world.tell(Input::Recalled { recalled });
+    let recalled = answer(&mut table, &asked);
+    let appending = table.world.tell(recalled);
     let is_live = |effects: &[Effect]| effects.iter().any(|it| matches!(it, Effect::Live { .. }));
     assert!(table.world.room.has_untold() && !is_live(&appending));
     // A reader that stands here has not been told, and who catches up waits.
@@ -171,16 +155,8 @@ fn op21_who_is_gone_does_not_wait_and_what_cannot_be_read_is_not_kept() {
     table.world.attach_as(3, Access::Write, Listen::Live);
     table.world.attach_as(4, Access::Write, Listen::Live);
     let asked = table.operate(1, vec![op("1", Increment, "t1", js!({"n": 1}))]);
-    let Some(Effect::Recall {
-        through,
-        operations,
-        places,
-    }) = asked.into_iter().next()
-    else {
-        panic!("the store is asked");
-    };
-    let recalled = table.recall(through, &operations, &places);
-    table.world.tell(Input::Recalled { recalled });
+    let recalled = answer(&mut table, &asked);
+    table.world.tell(recalled);
     let sync = |n: u64, state_vector: Bytes| Input::Sync {
         session: SessionId(n),
         state_vector,

@@ -3,21 +3,6 @@
 use super::super::super::entry::{Actor, ChangeEvent};
 use super::*;
 
-/// What the store is asked, answered in full.
-fn answer(table: &mut Table, effects: &[Effect]) -> Input {
-    let asked = effects.iter().find_map(|effect| match effect {
-        Effect::Recall {
-            through,
-            operations,
-            places,
-        } => Some((*through, operations, places)),
-        _ => None,
-    });
-    let (through, operations, places) = asked.expect("the store is asked");
-    let recalled = table.recall(through, operations, places);
-    Input::Recalled { recalled }
-}
-
 /// An entry that another server keeps, which sets a field of a record.
 fn theirs(table: &mut Table, version: u64, record: &str, name: &str) {
     let other = table.client(40 + version);

@@ -222,18 +222,8 @@ fn op9_a_retry_waits_with_the_operation_that_is_on_its_way() {
     let mut table = with_task();
     let add = || vec![op("1", Increment, "t1", js!({"n": 1}))];
     let asked = table.operate(1, add());
-    let mut appending = Vec::new();
-    for effect in asked {
-        if let Effect::Recall {
-            through,
-            operations,
-            places,
-        } = effect
-        {
-            let recalled = table.recall(through, &operations, &places);
-            appending = table.world.tell(Input::Recalled { recalled });
-        }
-    }
+    let recalled = answer(&mut table, &asked);
+    let appending = table.world.tell(recalled);
     // The store does not know it yet; the room does.
     let retried = table.operate(2, add());
     let retried = table.serve(retried);
